@@ -1,0 +1,52 @@
+package session
+
+import "time"
+
+// Class is what the answer of a token endpoint means, before any effect: HTTP
+// becomes a Class in the relying party, a Class becomes an effect in the
+// refresher, each in one table.
+type Class uint8
+
+// The classes of DESIGN section 4. The zero value is no class.
+const (
+	_             Class = iota
+	Renewed             // tokens
+	Transient           // not written, or the OP asked to come back: the token is unspent
+	Unknown             // written, and no usable answer: the token may be spent
+	Dead                // the OP's verdict on this refresh token (invalid_grant)
+	Misconfigured       // the OP refuses us, not the user (invalid_client)
+	Refused             // the OP refuses this request for another reason
+	Foreign             // tokens of somebody else
+)
+
+var classNames = [...]string{"none", "renewed", "transient", "unknown", "dead", "misconfigured", "refused", "foreign"}
+
+// String is the class's name, the value of the metric label "reason".
+func (c Class) String() string { return classNames[c] }
+
+// Classes lists every class an answer can have.
+func Classes() []Class {
+	return []Class{Renewed, Transient, Unknown, Dead, Misconfigured, Refused, Foreign}
+}
+
+// Failure is how one attempt ended without tokens; see the store's Fail.
+type Failure struct {
+	Class     Class
+	Sent      bool      // the token request was written, at least in part
+	NotBefore time.Time // no attempt before; zero: at once
+	ReplayAt  time.Time // while in doubt, no replay before; zero: as the attempt has it
+}
+
+// Reason says why a session ended. It is kept with the tombstone and is a
+// metric label; it holds nothing of the user.
+type Reason string
+
+// The reasons of an end.
+const (
+	ReasonLogout     Reason = "logout"      // the user asked
+	ReasonIdle       Reason = "idle"        // not used for session.idle
+	ReasonAbsolute   Reason = "absolute"    // session.absolute is over
+	ReasonDead       Reason = "dead"        // the OP refused the refresh token
+	ReasonLostAnswer Reason = "lost_answer" // the OP refused the replay of a refresh whose answer never arrived
+	ReasonForeign    Reason = "foreign"     // the OP answered with somebody else's tokens
+)

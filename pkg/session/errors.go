@@ -1,0 +1,45 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// The sentinels a store returns, and nothing else leaves one. Classify with
+// errors.Is; they may be wrapped.
+var (
+	ErrNotFound    = errors.New("session not found")
+	ErrExists      = errors.New("session exists")
+	ErrEnded       = errors.New("session ended")
+	ErrMoved       = errors.New("session moved on")
+	ErrBusy        = errors.New("refresh attempt is open")
+	ErrNotYet      = errors.New("too early for a refresh attempt")
+	ErrUnavailable = errors.New("store unavailable")
+)
+
+// EndedError is ErrEnded with what the tombstone knows.
+type EndedError struct {
+	Reason Reason
+	At     time.Time
+}
+
+func (e *EndedError) Error() string { return fmt.Sprintf("session ended: %s", e.Reason) }
+
+// Is makes errors.Is(err, ErrEnded) true.
+func (e *EndedError) Is(target error) bool { return target == ErrEnded }
+
+// ErrRefresh is the class of every failed refresh of a session that lives on.
+var ErrRefresh = errors.New("refresh failed")
+
+// RefreshError is ErrRefresh with the outcome that all waiters of the flight
+// share.
+type RefreshError struct {
+	Class   Class
+	RetryAt time.Time // the earliest next attempt
+}
+
+func (e *RefreshError) Error() string { return fmt.Sprintf("refresh failed: %s", e.Class) }
+
+// Is makes errors.Is(err, ErrRefresh) true.
+func (e *RefreshError) Is(target error) bool { return target == ErrRefresh }

@@ -1,0 +1,51 @@
+package session
+
+import (
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+const redacted = "[redacted]"
+
+// Secret is a string that nothing prints by accident: fmt (every verb), slog,
+// encoding/json and encoding.TextMarshaler users see "[redacted]" or an error.
+// The zero value is the absent secret. Secrets compare with ==.
+type Secret struct{ value string }
+
+// NewSecret wraps value.
+func NewSecret(value string) Secret { return Secret{value} }
+
+// Reveal returns the secret itself, for the one place that must send or seal it.
+func (s Secret) Reveal() string { return s.value }
+
+// IsZero reports whether there is no secret.
+func (s Secret) IsZero() bool { return s.value == "" }
+
+// Equal compares in constant time.
+func (s Secret) Equal(other Secret) bool {
+	return subtle.ConstantTimeCompare([]byte(s.value), []byte(other.value)) == 1
+}
+
+// Format implements fmt.Formatter, so that no verb reaches the value.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
+
+// LogValue implements slog.LogValuer.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalText refuses: a codec that means to store a secret calls Reveal.
+func (s Secret) MarshalText() ([]byte, error) {
+	return nil, errors.New("marshal secret: refused")
+}
+
+// AccessToken is what upstreams see behind "Bearer" (RFC 6750).
+type AccessToken struct{ Secret }
+
+// RefreshToken is what the token endpoint takes for the next tokens (RFC 6749
+// section 6). Many providers accept each one once.
+type RefreshToken struct{ Secret }
+
+// IDToken is kept for the id_token_hint of RP-initiated logout.
+type IDToken struct{ Secret }

@@ -1,0 +1,21 @@
+package session
+
+import "time"
+
+// View is what a Check needs of a session, computed once when it is published:
+// the read cache holds Views. It is immutable and shared by all readers.
+type View struct {
+	Session Session
+	Window  Window
+	// NotBefore: an attempt before this instant is pointless, whoever asks
+	// (cool-down, back-off, or in doubt). Requests answer from the view.
+	NotBefore time.Time
+	// LastClass is how the last attempt failed; zero when it did not.
+	LastClass Class
+	// Used is the last use as the store knew it when the view was made.
+	Used time.Time
+	// Headers is what the Check front prepared from Session; opaque to everybody else.
+	Headers any
+	// Size is what the view costs the cache, in bytes.
+	Size int64
+}

@@ -1,0 +1,73 @@
+package memstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/lamplighter/lamplighter/pkg/session"
+	"github.com/lamplighter/lamplighter/pkg/store"
+)
+
+// Due implements store.Index.
+func (s *Store) Due(ctx context.Context, before, usedSince time.Time, limit int) ([]store.DueEntry, time.Time, error) {
+	if err := live(ctx); err != nil {
+		return nil, time.Time{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	page, next := s.due.Due(before, usedSince, limit)
+	return page, next, nil
+}
+
+// Touch implements store.Index.
+func (s *Store) Touch(ctx context.Context, used map[session.ID]time.Time) error {
+	if err := live(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, t := range used {
+		s.due.Touch(id, t)
+	}
+	return nil
+}
+
+// Find implements store.Index by looking at every session.
+func (s *Store) Find(ctx context.Context, k session.SubjectKey) ([]session.ID, error) {
+	if err := live(ctx); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var ids []session.ID
+	for id, r := range s.records {
+		if r.BelongsTo(k) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+// Reap implements store.Index.
+func (s *Store) Reap(ctx context.Context, now, unusedSince time.Time, limit int) ([]session.ID, error) {
+	if err := live(ctx); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, t := range s.tombs {
+		if !now.Before(t.Until) {
+			delete(s.tombs, id)
+		}
+	}
+	var ids []session.ID
+	for id, r := range s.records {
+		if len(ids) == limit {
+			break
+		}
+		if s.due.Used(id).Before(unusedSince) || !now.Before(r.Session.EndsAt) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}

@@ -1,0 +1,199 @@
+// Package memstore is the store of record in memory: for development, for
+// tests, and as the smallest reading of the contract. It loses everything with
+// the process.
+package memstore
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/lamplighter/lamplighter/pkg/session"
+	"github.com/lamplighter/lamplighter/pkg/store"
+)
+
+// Store implements store.Store and store.Index.
+type Store struct {
+	mu      sync.Mutex
+	records map[session.ID]store.Record
+	tombs   map[session.ID]store.Tombstone
+	due     store.DueIndex
+	owners  map[string]bool // whose attempts began in this incarnation
+}
+
+// New returns an empty store.
+func New() *Store {
+	return &Store{
+		records: make(map[session.ID]store.Record),
+		tombs:   make(map[session.ID]store.Tombstone),
+		owners:  make(map[string]bool),
+	}
+}
+
+// Restarted returns a new incarnation over a copy of the same records, as a
+// process that was killed and started again would find them. The old one goes
+// on by itself and shares nothing with it.
+func (s *Store) Restarted() *Store {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := New()
+	next.records = maps.Clone(s.records)
+	next.tombs = maps.Clone(s.tombs)
+	for id, r := range next.records {
+		r.Used = s.due.Used(id)
+		next.due.Put(r)
+	}
+	return next
+}
+
+// Create implements store.Store.
+func (s *Store) Create(ctx context.Context, ses session.Session) error {
+	if err := live(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.tombs[ses.ID]; ok {
+		return session.ErrExists
+	}
+	if _, ok := s.records[ses.ID]; ok {
+		return session.ErrExists
+	}
+	s.put(store.NewRecord(ses))
+	return nil
+}
+
+// Get implements store.Store.
+func (s *Store) Get(ctx context.Context, id session.ID) (store.Record, error) {
+	if err := live(ctx); err != nil {
+		return store.Record{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.get(id)
+}
+
+// Begin implements store.Store.
+func (s *Store) Begin(ctx context.Context, id session.ID, rev session.Revision, in store.Intent) (store.Record, store.Attempt, error) {
+	if err := live(ctx); err != nil {
+		return store.Record{}, store.Attempt{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, err := s.get(id)
+	if err != nil {
+		return r, store.Attempt{}, err
+	}
+	alive := r.Attempt != nil && s.owners[r.Attempt.Owner]
+	r, a, err := r.Begin(rev, in, time.Now(), alive)
+	if err != nil {
+		return r, a, err
+	}
+	s.owners[in.Owner] = true
+	s.put(r)
+	return r, a, nil
+}
+
+// Extend implements store.Store. The owner is this process, so there is no
+// lease to prolong.
+func (s *Store) Extend(ctx context.Context, a store.Attempt, _ time.Duration) error {
+	if err := live(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, err := s.get(a.SessionID)
+	if err != nil {
+		return err
+	}
+	if !r.Holds(a) {
+		return session.ErrMoved
+	}
+	return nil
+}
+
+// Commit implements store.Store.
+func (s *Store) Commit(ctx context.Context, a store.Attempt, next session.Session) error {
+	if err := live(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, err := s.get(a.SessionID)
+	if err != nil {
+		return err
+	}
+	r, done, err := r.Commit(a, next)
+	if err != nil || done {
+		return err
+	}
+	s.put(r)
+	return nil
+}
+
+// Fail implements store.Store.
+func (s *Store) Fail(ctx context.Context, a store.Attempt, f session.Failure) error {
+	if err := live(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, err := s.get(a.SessionID)
+	if err != nil {
+		return err
+	}
+	if r, err = r.Fail(a, f); err != nil {
+		return err
+	}
+	s.put(r)
+	return nil
+}
+
+// End implements store.Store.
+func (s *Store) End(ctx context.Context, id session.ID, why session.Reason, only store.Cond) (session.Session, error) {
+	if err := live(ctx); err != nil {
+		return session.Session{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.tombs[id]; ok {
+		return session.Session{}, nil
+	}
+	r, err := s.get(id)
+	if err != nil {
+		return session.Session{}, err
+	}
+	if err := r.MayEnd(only); err != nil {
+		return session.Session{}, err
+	}
+	delete(s.records, id)
+	s.due.Delete(id)
+	s.tombs[id] = store.Tombstone{Reason: why, At: time.Now(), Until: r.Session.EndsAt}
+	return r.Session, nil
+}
+
+func (s *Store) get(id session.ID) (store.Record, error) {
+	if t, ok := s.tombs[id]; ok {
+		return store.Record{}, t.Err()
+	}
+	r, ok := s.records[id]
+	if !ok {
+		return store.Record{}, session.ErrNotFound
+	}
+	r.Used = s.due.Used(id)
+	return r, nil
+}
+
+func (s *Store) put(r store.Record) {
+	s.records[r.Session.ID] = r
+	s.due.Put(r)
+}
+
+func live(ctx context.Context) error {
+	if err := context.Cause(ctx); err != nil {
+		return fmt.Errorf("%w: %w", session.ErrUnavailable, err)
+	}
+	return nil
+}

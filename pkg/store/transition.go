@@ -1,0 +1,139 @@
+package store
+
+import (
+	"time"
+
+	"github.com/lamplighter/lamplighter/pkg/session"
+)
+
+// The steps of a record, pure: no lock, no clock, no I/O. A backend applies one
+// inside its own exclusion and makes the result durable before it answers.
+
+// NewRecord is the record of a just created session.
+func NewRecord(s session.Session) Record {
+	return Record{Session: s, Used: s.CreatedAt, DueAt: s.SweepAt}
+}
+
+// Begin opens an attempt on r; see Store.Begin for the order and the errors.
+// ownerAlive tells of the open attempt's owner, if one is open. With an error
+// the record is unchanged.
+func (r Record) Begin(rev session.Revision, in Intent, now time.Time, ownerAlive bool) (Record, Attempt, error) {
+	switch {
+	case rev != 0 && rev != r.Session.Revision:
+		return r, Attempt{}, session.ErrMoved
+	case r.Attempt != nil && r.Attempt.ID == in.AttemptID:
+		return r, *r.Attempt, nil
+	case r.Attempt != nil && ownerAlive:
+		return r, Attempt{}, session.ErrBusy
+	case !in.Force && now.Before(r.NotBefore):
+		return r, Attempt{}, session.ErrNotYet
+	case (r.InDoubt || r.Attempt != nil) && now.Before(r.ReplayAt):
+		return r, Attempt{}, session.ErrNotYet
+	}
+	r.Fence++
+	r.Tries++
+	a := Attempt{
+		ID: in.AttemptID, SessionID: r.Session.ID, Revision: r.Session.Revision, Fence: r.Fence,
+		// A replaced open attempt may have been POSTed by an owner that died: doubt starts here.
+		InDoubt: r.InDoubt || r.Attempt != nil,
+		Tries:   r.Tries, Owner: in.Owner, FoundReplayAt: r.ReplayAt,
+	}
+	r.InDoubt = a.InDoubt
+	r.Attempt = &a
+	r.ReplayAt = in.ReplayAt
+	r.DueAt = r.due()
+	return r, a, nil
+}
+
+// Holds reports whether a is the open attempt.
+func (r Record) Holds(a Attempt) bool { return r.Attempt != nil && r.Attempt.ID == a.ID }
+
+// Commit is the transition from revision n to n+1; see Store.Commit. done tells
+// that this very commit has been made before.
+func (r Record) Commit(a Attempt, next session.Session) (_ Record, done bool, _ error) {
+	switch {
+	case r.Committed == a.ID && r.Session.Revision == a.Revision+1:
+		return r, true, nil
+	case r.Session.Revision != a.Revision || next.Revision != a.Revision+1:
+		return r, false, session.ErrMoved
+	}
+	return Record{
+		Session: next, Fence: r.Fence, Committed: a.ID,
+		Used: r.Used, DueAt: next.SweepAt,
+	}, false, nil
+}
+
+// Fail closes a without tokens; see Store.Fail.
+func (r Record) Fail(a Attempt, f session.Failure) (Record, error) {
+	if !r.Holds(a) {
+		return r, session.ErrMoved
+	}
+	open := *r.Attempt
+	r.Attempt = nil
+	switch {
+	case !f.Sent:
+		r.ReplayAt = open.FoundReplayAt
+	case f.Class == session.Unknown || open.InDoubt:
+		r.InDoubt = true
+		if !f.ReplayAt.IsZero() {
+			r.ReplayAt = f.ReplayAt
+		}
+	default:
+		r.ReplayAt = time.Time{}
+	}
+	r.Failures++
+	r.LastClass = f.Class
+	r.NotBefore = f.NotBefore
+	r.DueAt = r.due()
+	return r, nil
+}
+
+// MayEnd checks the condition of an End; ErrMoved if it does not hold.
+func (r Record) MayEnd(only Cond) error {
+	holds := true
+	switch {
+	case only.Attempt != nil:
+		holds = r.Holds(*only.Attempt) && r.Session.Revision == only.Attempt.Revision
+	case only.Revision != 0:
+		holds = r.Attempt == nil && r.Session.Revision == only.Revision && r.Fence == only.Fence
+	case !only.UnusedSince.IsZero():
+		holds = !r.Used.After(only.UnusedSince)
+	}
+	if !holds {
+		return session.ErrMoved
+	}
+	return nil
+}
+
+// BelongsTo reports whether the record's session is one of the subject, or of
+// the OP session, of k.
+func (r Record) BelongsTo(k session.SubjectKey) bool {
+	s := r.Session
+	if k.App != s.App || k.Provider != s.Provider {
+		return false
+	}
+	if k.Sub != "" {
+		return k.Sub == s.Identity.Subject
+	}
+	return k.SID != "" && k.SID == s.Identity.SID
+}
+
+// due is when the sweep should look: the planned time, unless something holds
+// the session back longer.
+func (r Record) due() time.Time {
+	if r.Session.SweepAt.IsZero() {
+		return time.Time{}
+	}
+	at := later(r.Session.SweepAt, r.NotBefore)
+	if r.InDoubt || r.Attempt != nil {
+		at = later(at, r.ReplayAt)
+	}
+	return at
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
