@@ -68,20 +68,20 @@ func newSession(life time.Duration) session.Session {
 // The numbers are those of the formula in DESIGN section 4, worked by hand.
 func TestWindow(t *testing.T) {
 	for _, tt := range []struct {
-		life, threshold    time.Duration
-		a, m, spread, cool time.Duration
+		life, threshold time.Duration
+		a, m, spread    time.Duration
 	}{
-		{10 * time.Second, 300 * time.Second, 3333333333, time.Second, 1666666666, 1666666666},
-		{60 * time.Second, 300 * time.Second, 20 * time.Second, 5 * time.Second, 10 * time.Second, 10 * time.Second},
-		{5 * time.Minute, 300 * time.Second, 100 * time.Second, 5 * time.Second, 50 * time.Second, 10 * time.Second},
-		{time.Hour, 300 * time.Second, 300 * time.Second, 5 * time.Second, 10 * time.Minute, 10 * time.Second},
-		{time.Hour, 4 * time.Second, 4 * time.Second, 2 * time.Second, 10 * time.Minute, 10 * time.Second},
-		{24 * time.Hour, 300 * time.Second, 300 * time.Second, 5 * time.Second, 10 * time.Minute, 10 * time.Second},
+		{10 * time.Second, 300 * time.Second, 3333333333, time.Second, 1666666666},
+		{60 * time.Second, 300 * time.Second, 20 * time.Second, 5 * time.Second, 10 * time.Second},
+		{5 * time.Minute, 300 * time.Second, 100 * time.Second, 5 * time.Second, 50 * time.Second},
+		{time.Hour, 300 * time.Second, 300 * time.Second, 5 * time.Second, 10 * time.Minute},
+		{time.Hour, 4 * time.Second, 4 * time.Second, 2 * time.Second, 10 * time.Minute},
+		{24 * time.Hour, 300 * time.Second, 300 * time.Second, 5 * time.Second, 10 * time.Minute},
 	} {
 		s := newSession(tt.life)
 		p := session.Policy{Threshold: tt.threshold}
 		w, exp := p.Window(s), s.Token.Exp()
-		want := session.Window{DueAt: exp.Add(-tt.a), ExpiredAt: exp.Add(-tt.m), Exp: exp, CoolUntil: s.Token.Issued.Add(tt.cool), Spread: tt.spread}
+		want := session.Window{DueAt: exp.Add(-tt.a), ExpiredAt: exp.Add(-tt.m), Exp: exp, Spread: tt.spread}
 		if w != want {
 			t.Errorf("L=%v threshold=%v: got %+v, want %+v", tt.life, tt.threshold, w, want)
 		}
@@ -115,8 +115,8 @@ func TestWindowInvariants(t *testing.T) {
 			}
 			return
 		}
-		if at.After(w.DueAt) || at.Before(w.DueAt.Add(-w.Spread)) || at.Before(w.CoolUntil) {
-			t.Fatalf("SweepAt %v outside [%v, %v] or before %v", at, w.DueAt.Add(-w.Spread), w.DueAt, w.CoolUntil)
+		if at.After(w.DueAt) || at.Before(w.DueAt.Add(-w.Spread)) {
+			t.Fatalf("SweepAt %v outside [%v, %v]", at, w.DueAt.Add(-w.Spread), w.DueAt)
 		}
 	})
 }

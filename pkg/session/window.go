@@ -43,11 +43,13 @@ type Policy struct {
 //
 //	A = min(threshold, L/3)   m = min(5s, L/10, A/2)   S = min(10min, L/6)
 //	Fresh: now < Exp−A        Due: now < Exp−m         Expired: after
+//
+// Due begins no earlier than two thirds of the life, so a success needs no
+// cool-down of its own.
 type Window struct {
 	DueAt     time.Time // Exp − A; Exp when there is no refresh token
 	ExpiredAt time.Time // Exp − m; Exp when there is no refresh token
 	Exp       time.Time
-	CoolUntil time.Time     // no new attempt before: t0 + min(10s, L/6)
 	Spread    time.Duration // S, over which the sweep spreads its starts
 }
 
@@ -56,7 +58,7 @@ type Window struct {
 func (p Policy) Window(s Session) Window {
 	life, exp := s.Token.Lifetime, s.Token.Exp()
 	if s.Token.Refresh.IsZero() {
-		return Window{DueAt: exp, ExpiredAt: exp, Exp: exp, CoolUntil: exp}
+		return Window{DueAt: exp, ExpiredAt: exp, Exp: exp}
 	}
 	a := min(p.Threshold, life/3)
 	m := min(5*time.Second, life/10, a/2)
@@ -64,7 +66,6 @@ func (p Policy) Window(s Session) Window {
 		DueAt:     exp.Add(-a),
 		ExpiredAt: exp.Add(-m),
 		Exp:       exp,
-		CoolUntil: s.Token.Issued.Add(min(10*time.Second, life/6)),
 		Spread:    min(10*time.Minute, life/6),
 	}
 }

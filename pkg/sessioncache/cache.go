@@ -1,0 +1,123 @@
+package sessioncache
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/dgraph-io/ristretto/v2"
+	"github.com/lamplighter/lamplighter/pkg/session"
+	"github.com/lamplighter/lamplighter/pkg/store"
+)
+
+// endedGrace is how much longer than an entry's life the ended set remembers:
+// a reader may publish an entry it loaded just before the end.
+const endedGrace = 30 * time.Second
+
+// Getter is what the cache needs of the store of record.
+type Getter interface {
+	Get(ctx context.Context, id session.ID) (store.Record, error)
+}
+
+// Options of New; all are required.
+type Options struct {
+	Store  Getter
+	Policy session.Policy
+	// Encode prepares View.Headers from a session and tells their size in bytes.
+	Encode   func(session.Session) (headers any, size int64)
+	MaxBytes int64         // memory limit; the cost of a view is its bytes
+	Life     time.Duration // of an entry
+}
+
+// Cache holds Views. It is safe for concurrent use.
+type Cache struct {
+	opts  Options
+	views *ristretto.Cache[uint64, *session.View]
+	ended endedSet
+}
+
+// New starts a cache; Close stops its goroutine.
+func New(o Options) (*Cache, error) {
+	views, err := ristretto.NewCache(&ristretto.Config[uint64, *session.View]{
+		NumCounters: max(1000, o.MaxBytes/viewBytes*10), // ten a view, as ristretto advises
+		MaxCost:     o.MaxBytes,
+		BufferItems: 64,
+		// The key is a part of the ID: another session under the same key may always replace.
+		ShouldUpdate: func(next, prev *session.View) bool {
+			return prev == nil || next.Session.ID != prev.Session.ID || next.Session.Revision >= prev.Session.Revision
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start session cache: %w", err)
+	}
+	return &Cache{opts: o, views: views, ended: endedSet{keep: o.Life + endedGrace}}, nil
+}
+
+// Close stops the cache. No call may follow.
+func (c *Cache) Close() { c.views.Close() }
+
+// Get returns the session's view, from the cache or from the store. The errors
+// are the store's; a session that Forget was told of is ErrEnded.
+func (c *Cache) Get(ctx context.Context, id session.ID) (*session.View, error) {
+	v, ok := c.views.Get(key(id))
+	if ok && v.Session.ID == id {
+		if c.ended.has(id) {
+			return nil, session.ErrEnded
+		}
+		return v, nil
+	}
+	r, err := c.opts.Store.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	v = c.Publish(r)
+	if c.ended.has(id) {
+		c.views.Del(key(id))
+		return nil, session.ErrEnded
+	}
+	return v, nil
+}
+
+// Publish makes r what Get answers with, unless a newer revision is there
+// already, and returns r's view whether or not the cache took it.
+func (c *Cache) Publish(r store.Record) *session.View {
+	headers, size := c.opts.Encode(r.Session)
+	v := &session.View{
+		Session:   r.Session,
+		Window:    c.opts.Policy.Window(r.Session),
+		NotBefore: r.NotBefore,
+		LastClass: r.LastClass,
+		Used:      r.Used,
+		Headers:   headers,
+		Size:      size + weigh(r.Session),
+	}
+	// While an attempt is open, whoever asks joins its flight instead of waiting.
+	if r.InDoubt && r.Attempt == nil && r.ReplayAt.After(v.NotBefore) {
+		v.NotBefore = r.ReplayAt
+	}
+	c.views.SetWithTTL(key(r.Session.ID), v, v.Size, c.opts.Life)
+	return v
+}
+
+// Forget makes the end of a session final for this process. Call it after the
+// end is durable, before it is answered.
+func (c *Cache) Forget(id session.ID) {
+	c.ended.add(id, time.Now())
+	c.views.Del(key(id))
+}
+
+func key(id session.ID) uint64 { return binary.LittleEndian.Uint64(id[:8]) }
+
+// viewBytes is a View without its strings, with the cache's own bookkeeping.
+const viewBytes = 640
+
+func weigh(s session.Session) int64 {
+	n := viewBytes + len(s.App) + len(s.Provider) +
+		len(s.Token.Access.Reveal()) + len(s.Token.Refresh.Reveal()) + len(s.Token.ID.Reveal()) +
+		len(s.Identity.Subject) + len(s.Identity.SID) + len(s.Identity.Email) + len(s.Identity.Name)
+	for k, v := range s.Identity.Claims {
+		n += len(k) + len(v) + 48
+	}
+	return int64(n)
+}
