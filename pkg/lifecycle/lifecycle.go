@@ -1,0 +1,156 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/lamplighter/lamplighter/pkg/session"
+	"github.com/lamplighter/lamplighter/pkg/store"
+)
+
+// Store is the part of the store of record that begins, ends and finds sessions.
+type Store interface {
+	store.Store
+	store.Index
+}
+
+// Cache is what readers see; implemented by sessioncache.
+type Cache interface {
+	Publish(store.Record) *session.View
+	Forget(session.ID)
+}
+
+// Revoker tells the OP that a refresh token will not be used again.
+type Revoker interface {
+	Revoke(ctx context.Context, t session.RefreshToken) error
+}
+
+// Options of New. Now is for clock-step tests; nil means time.Now.
+type Options struct {
+	Store   Store
+	Cache   Cache
+	Revoker Revoker
+	Idle    time.Duration // a session not used for so long ends
+	// Changed is called after the due index may have an earlier entry.
+	Changed func()
+	Log     *slog.Logger
+	Metrics *Metrics
+	Now     func() time.Time
+}
+
+// Lifecycle is safe for concurrent use.
+type Lifecycle struct {
+	opts Options
+	uses useMap
+
+	revocations sync.WaitGroup
+	stop        context.Context // done: revocations give up
+	cancel      context.CancelFunc
+}
+
+// New returns a Lifecycle; Run does its periodic work, Close ends it.
+func New(o Options) *Lifecycle {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Changed == nil {
+		o.Changed = func() {}
+	}
+	l := &Lifecycle{opts: o}
+	l.stop, l.cancel = context.WithCancel(context.Background())
+	return l
+}
+
+// Create makes a new session durable and visible.
+func (l *Lifecycle) Create(ctx context.Context, s session.Session) error {
+	if err := l.opts.Store.Create(ctx, s); err != nil {
+		return fmt.Errorf("create session: %w", err)
+	}
+	l.opts.Cache.Publish(store.NewRecord(s))
+	l.uses.note(s.ID, s.CreatedAt, s.Token.Lifetime)
+	l.opts.Changed()
+	l.opts.Log.Info("session created", "session", s.ID, "access_token_life", s.Token.Lifetime, "refreshable", !s.Token.Refresh.IsZero())
+	return nil
+}
+
+// Get reads a session from the store of record; the errors are the store's.
+func (l *Lifecycle) Get(ctx context.Context, id session.ID) (session.Session, error) {
+	r, err := l.opts.Store.Get(ctx, id)
+	return r.Session, err
+}
+
+// End ends a session for good and returns what it was. When it returns nil, no
+// later request of this process is served by the session. A session that is
+// gone already is nil with a zero Session.
+func (l *Lifecycle) End(ctx context.Context, id session.ID, why session.Reason) (session.Session, error) {
+	return l.EndIf(ctx, id, why, store.Cond{})
+}
+
+// EndIf is End under a condition; session.ErrMoved and no effect if it does not
+// hold.
+func (l *Lifecycle) EndIf(ctx context.Context, id session.ID, why session.Reason, only store.Cond) (session.Session, error) {
+	last, err := l.opts.Store.End(ctx, id, why, only)
+	if err != nil {
+		return session.Session{}, fmt.Errorf("end session: %w", err)
+	}
+	l.opts.Cache.Forget(id)
+	l.uses.forget(id)
+	if last.Revision == 0 {
+		return last, nil
+	}
+	l.opts.Metrics.ended.WithLabelValues(string(why)).Inc()
+	l.opts.Log.Info("session ended", "session", id, "reason", string(why), "revision", last.Revision)
+	if why != session.ReasonDead && why != session.ReasonLostAnswer { // those the OP has ended itself
+		l.Revoke(last)
+	}
+	return last, nil
+}
+
+// Revoke has s's refresh token revoked in the background, in a few tries.
+func (l *Lifecycle) Revoke(s session.Session) {
+	if s.Token.Refresh.IsZero() || l.stop.Err() != nil {
+		return
+	}
+	l.revocations.Go(func() { l.revoke(s) })
+}
+
+func (l *Lifecycle) revoke(s session.Session) {
+	const tries, perTry = 4, 5 * time.Second
+	wait := time.Second
+	for try := 1; ; try++ {
+		ctx, cancel := context.WithTimeout(l.stop, perTry)
+		err := l.opts.Revoker.Revoke(ctx, s.Token.Refresh)
+		cancel()
+		if err == nil {
+			return
+		}
+		if try == tries || l.stop.Err() != nil {
+			l.opts.Metrics.unrevoked.Inc()
+			l.opts.Log.Warn("refresh token was not revoked", "session", s.ID, "tries", try, "error", err)
+			return
+		}
+		select {
+		case <-time.After(wait):
+		case <-l.stop.Done():
+		}
+		wait *= 3
+	}
+}
+
+// Close flushes the last uses and waits for revocations under way until ctx is
+// done; then they are given up.
+func (l *Lifecycle) Close(ctx context.Context) error {
+	err := l.flush(ctx)
+	done := make(chan struct{})
+	go func() { l.revocations.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+	l.cancel()
+	<-done
+	return err
+}

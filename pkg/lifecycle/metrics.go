@@ -1,0 +1,23 @@
+package lifecycle
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Metrics of the package, without a label that names a user or session.
+type Metrics struct {
+	ended     *prometheus.CounterVec
+	unrevoked prometheus.Counter
+}
+
+// NewMetrics registers the metrics of the package.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "bff_sessions_ended_total", Help: "Sessions ended, by reason.",
+		}, []string{"reason"}),
+		unrevoked: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "bff_token_revocation_failed_total", Help: "Refresh tokens of ended sessions that could not be revoked at the provider.",
+		}),
+	}
+	r.MustRegister(m.ended, m.unrevoked)
+	return m
+}

@@ -1,0 +1,220 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/lamplighter/lamplighter/pkg/session"
+	"github.com/lamplighter/lamplighter/pkg/store"
+)
+
+const (
+	flushEvery = time.Minute
+	noteEvery  = time.Second
+	useShards  = 64
+)
+
+// useMap is when each session was last used by this process.
+type useMap [useShards]useShard
+
+type useShard struct {
+	mu   sync.Mutex
+	last map[session.ID]use
+}
+
+type use struct {
+	at      time.Time
+	life    time.Duration // of the access token, to work out the needed refresh rate
+	flushed bool
+}
+
+// note records a use and returns the one before it; zero if unknown.
+func (m *useMap) note(id session.ID, now time.Time, life time.Duration) time.Time {
+	s := &m[id[0]%useShards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last == nil {
+		s.last = make(map[session.ID]use)
+	}
+	before := s.last[id].at
+	if before.IsZero() || now.Sub(before) >= noteEvery {
+		s.last[id] = use{at: now, life: life}
+	}
+	return before
+}
+
+func (m *useMap) last(id session.ID) time.Time {
+	s := &m[id[0]%useShards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last[id].at
+}
+
+func (m *useMap) forget(id session.ID) {
+	s := &m[id[0]%useShards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.last, id)
+}
+
+// each calls f on every session's use under the shard's lock; what f returns
+// replaces it, and false deletes it.
+func (m *useMap) each(f func(session.ID, use) (use, bool)) {
+	for i := range m {
+		s := &m[i]
+		s.mu.Lock()
+		for id, u := range s.last {
+			if next, keep := f(id, u); keep {
+				s.last[id] = next
+			} else {
+				delete(s.last, id)
+			}
+		}
+		s.mu.Unlock()
+	}
+}
+
+// Use records that a request uses v's session at now, unless the session is
+// over: session.ErrEnded then, after its end has been made durable. Other
+// errors are the store's, and the request must not be served.
+func (l *Lifecycle) Use(ctx context.Context, v *session.View, now time.Time) error {
+	id := v.Session.ID
+	if !now.Before(v.Session.EndsAt) {
+		return l.over(ctx, id, session.ReasonAbsolute, store.Cond{})
+	}
+	last := later(l.uses.last(id), v.Used)
+	if now.After(last.Add(l.opts.Idle)) {
+		// The view may be older than what another replica, or a flush, has told the store.
+		r, err := l.opts.Store.Get(ctx, id)
+		if err != nil {
+			return fmt.Errorf("read last use: %w", err)
+		}
+		if last = later(last, r.Used); now.After(last.Add(l.opts.Idle)) {
+			return l.over(ctx, id, session.ReasonIdle, store.Cond{UnusedSince: now.Add(-l.opts.Idle)})
+		}
+	}
+	l.uses.note(id, now, v.Session.Token.Lifetime)
+	if now.After(last.Add(l.opts.Idle - 2*flushEvery)) {
+		// The next flush may come after the idle end as another reader sees it.
+		if now.Sub(last) < noteEvery {
+			return nil
+		}
+		if err := l.opts.Store.Touch(ctx, map[session.ID]time.Time{id: now}); err != nil {
+			return fmt.Errorf("write last use: %w", err)
+		}
+	}
+	return nil
+}
+
+// over ends a session whose time is up and says so; if its condition no longer
+// holds, the session has been used after all.
+func (l *Lifecycle) over(ctx context.Context, id session.ID, why session.Reason, only store.Cond) error {
+	_, err := l.EndIf(ctx, id, why, only)
+	switch {
+	case errors.Is(err, session.ErrMoved):
+		return nil
+	case err == nil, errors.Is(err, session.ErrNotFound):
+		return session.ErrEnded
+	default:
+		return err
+	}
+}
+
+// Run flushes uses and ends sessions whose time is up, once a minute, until ctx
+// is done.
+func (l *Lifecycle) Run(ctx context.Context) {
+	tick := time.NewTicker(flushEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := l.flush(ctx); err != nil {
+			l.opts.Log.Warn("last uses were not written, they are kept for the next try", "error", err)
+			continue
+		}
+		if err := l.reap(ctx); err != nil && ctx.Err() == nil {
+			l.opts.Log.Warn("ended sessions were not reaped, the next round tries again", "error", err)
+		}
+	}
+}
+
+// flush writes the uses of the last period in one batch.
+func (l *Lifecycle) flush(ctx context.Context) error {
+	batch := make(map[session.ID]time.Time)
+	l.uses.each(func(id session.ID, u use) (use, bool) {
+		if !u.flushed {
+			batch[id] = u.at
+		}
+		return u, true
+	})
+	if len(batch) == 0 {
+		return nil
+	}
+	if err := l.opts.Store.Touch(ctx, batch); err != nil {
+		return fmt.Errorf("flush last uses: %w", err)
+	}
+	now := l.opts.Now()
+	l.uses.each(func(id session.ID, u use) (use, bool) {
+		if at, ok := batch[id]; ok && at.Equal(u.at) {
+			u.flushed = true
+		}
+		return u, !u.flushed || now.Sub(u.at) < l.opts.Idle
+	})
+	l.opts.Changed()
+	return nil
+}
+
+// reap ends sessions that nobody will come back to.
+func (l *Lifecycle) reap(ctx context.Context) error {
+	const page = 500
+	for {
+		now := l.opts.Now()
+		unusedSince := now.Add(-l.opts.Idle)
+		ids, err := l.opts.Store.Reap(ctx, now, unusedSince, page)
+		if err != nil {
+			return fmt.Errorf("list sessions to reap: %w", err)
+		}
+		for _, id := range ids {
+			why, only := session.ReasonIdle, store.Cond{UnusedSince: unusedSince}
+			if s, err := l.Get(ctx, id); err == nil && !now.Before(s.EndsAt) {
+				why, only = session.ReasonAbsolute, store.Cond{}
+			}
+			if _, err := l.EndIf(ctx, id, why, only); err != nil && !errors.Is(err, session.ErrMoved) && !errors.Is(err, session.ErrNotFound) {
+				return err
+			}
+		}
+		if len(ids) < page {
+			return nil
+		}
+	}
+}
+
+// Active counts the sessions used since, and averages their access tokens'
+// lifetime: what the sweep's needed rate is worked out from.
+func (l *Lifecycle) Active(since time.Time) (n int, meanLife time.Duration) {
+	var sum time.Duration
+	l.uses.each(func(_ session.ID, u use) (use, bool) {
+		if !u.at.Before(since) {
+			n++
+			sum += u.life
+		}
+		return u, true
+	})
+	if n > 0 {
+		meanLife = sum / time.Duration(n)
+	}
+	return n, meanLife
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
