@@ -10,6 +10,8 @@ type View struct {
 	// NotBefore: an attempt before this instant is pointless, whoever asks
 	// (cool-down, back-off, or in doubt). Requests answer from the view.
 	NotBefore time.Time
+	// InDoubt: the refresh token may be spent; the next attempt is a replay.
+	InDoubt bool
 	// LastClass is how the last attempt failed; zero when it did not.
 	LastClass Class
 	// Used is the last use as the store knew it when the view was made.

@@ -87,6 +87,7 @@ func (c *Cache) Publish(r store.Record) *session.View {
 		Session:   r.Session,
 		Window:    c.opts.Policy.Window(r.Session),
 		NotBefore: r.NotBefore,
+		InDoubt:   r.InDoubt,
 		LastClass: r.LastClass,
 		Used:      r.Used,
 		Headers:   headers,

@@ -1,0 +1,157 @@
+package refresh
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/lamplighter/lamplighter/pkg/session"
+	"github.com/lamplighter/lamplighter/pkg/store"
+)
+
+const (
+	wakeMin  = 100 * time.Millisecond
+	duePage  = 256
+	needEach = time.Minute // how often the needed rate is worked out
+)
+
+// SweepOptions pace the background refresh.
+type SweepOptions struct {
+	CheckInterval time.Duration // longest time between two looks at the due index
+	ActiveWithin  time.Duration // sessions unused for longer are parked
+	Rate          int           // starts a second
+}
+
+// Kick tells the sweep that the due index may have an earlier entry.
+func (r *Refresher) Kick() {
+	select {
+	case r.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Run sweeps until ctx is done: it looks at the due index, starts a paced
+// flight for each session that is due, and sleeps until the next one will be.
+// Cost is O(due).
+func (r *Refresher) Run(ctx context.Context) {
+	var needAt time.Time
+	for ctx.Err() == nil {
+		if now := r.opts.Now(); !now.Before(needAt) {
+			r.need(now)
+			needAt = now.Add(needEach)
+		}
+		look := r.opts.Now()
+		next := r.sweep(ctx)
+		// A kick says that something changed, not that it is due: the floor keeps a
+		// burst of logins from becoming a burst of looks.
+		if !pause(ctx, wakeMin-r.opts.Now().Sub(look)) {
+			return
+		}
+		t := time.NewTimer(r.sleepUntil(next))
+		select {
+		case <-ctx.Done():
+		case <-t.C:
+		case <-r.kick:
+		}
+		t.Stop()
+	}
+}
+
+// sleepUntil is how long to sleep for the earliest due time; zero: none is known.
+func (r *Refresher) sleepUntil(next time.Time) time.Duration {
+	if next.IsZero() {
+		return r.opts.Sweep.CheckInterval
+	}
+	return max(0, min(r.opts.Sweep.CheckInterval, next.Sub(r.opts.Now())))
+}
+
+// sweep starts what is due now and returns the earliest due time that remains.
+func (r *Refresher) sweep(ctx context.Context) (next time.Time) {
+	now := r.opts.Now()
+	page, next, err := r.opts.Store.Due(ctx, now, now.Add(-r.opts.Sweep.ActiveWithin), duePage)
+	if err != nil {
+		if ctx.Err() == nil {
+			r.opts.Log.Warn("sweep could not read the due index", "error", err)
+		}
+		return now.Add(time.Second)
+	}
+	slices.SortFunc(page, func(a, b store.DueEntry) int { return a.Exp.Compare(b.Exp) })
+	started := 0
+	for _, e := range page {
+		if r.underWay(e.ID) {
+			continue
+		}
+		if r.pace.Wait(ctx) != nil {
+			return next
+		}
+		if r.startSwept(ctx, e) {
+			started++
+		}
+	}
+	if len(page) == 0 {
+		return next
+	}
+	r.opts.Log.Debug("sweep started refreshes", "started", started, "due", len(page))
+	// Whatever of the page could not begin is due still.
+	if again := r.opts.Now().Add(time.Second); next.IsZero() || again.Before(next) {
+		return again
+	}
+	return next
+}
+
+// startSwept opens a flight with a slot already taken, so that a sweep never
+// has more goroutines than slots. Its start is spread by SweepAt and paced, so
+// it needs no jitter. An expired token is left to the request path: without
+// this an overloaded sweep would work on tokens nobody can use any more.
+func (r *Refresher) startSwept(ctx context.Context, e store.DueEntry) bool {
+	select {
+	case r.slots <- struct{}{}:
+	case <-ctx.Done():
+		return false
+	}
+	now := r.opts.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped || r.flights[e.ID] != nil || !now.Before(e.Exp) {
+		<-r.slots
+		return false
+	}
+	r.opts.Metrics.sweepLag.Observe(now.Sub(e.DueAt).Seconds())
+	f := newFlight(e.ID)
+	r.flights[e.ID] = f
+	r.running.Go(func() {
+		defer r.leave(f)
+		r.fly(f, nil, bySweep)
+	})
+	return true
+}
+
+func (r *Refresher) underWay(id session.ID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.flights[id] != nil
+}
+
+// need works out how many starts a second the active sessions ask for, and says
+// so when the configured rate is less.
+func (r *Refresher) need(now time.Time) {
+	n, life := r.opts.Sessions.Active(now.Add(-r.opts.Sweep.ActiveWithin))
+	need := neededRate(n, life, r.opts.Policy)
+	r.opts.Metrics.neededRate.Set(need)
+	if need > float64(r.opts.Sweep.Rate) {
+		r.opts.Log.Warn("sweep.rate is lower than the active sessions need", "needed_per_second", need,
+			"sweep_rate", r.opts.Sweep.Rate, "active_sessions", n, "mean_access_token_life", life)
+	}
+}
+
+// neededRate is max(N/(L−A−S/2), N/(A+S+60)) a second.
+func neededRate(n int, life time.Duration, p session.Policy) float64 {
+	if n == 0 || life < session.MinSweptLifetime {
+		return 0
+	}
+	issued := time.Time{}
+	s := session.Session{Token: session.Token{Issued: issued, Lifetime: life, Refresh: session.RefreshToken{Secret: session.NewSecret("any")}}}
+	w := p.Window(s)
+	a, spread := w.Exp.Sub(w.DueAt), w.Spread
+	return max(float64(n)/(life-a-spread/2).Seconds(), float64(n)/(a+spread+time.Minute).Seconds())
+}
