@@ -1,0 +1,25 @@
+// Package admin is the operator's listener: /metrics, /livez and /readyz. It
+// shows nothing of a user and belongs on loopback or a pod network.
+package admin
+
+import (
+	"fmt"
+	"net/http"
+)
+
+// Handler serves the admin paths. ready returns nil once the process can answer
+// Checks; it is asked on every /readyz and must not call out. /livez only says
+// that the process serves HTTP: a provider that is down is no reason to restart.
+func Handler(ready func() error, metrics http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics)
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := ready(); err != nil {
+			http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	return mux
+}
