@@ -1,0 +1,35 @@
+package admin_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/lamplighter/lamplighter/pkg/admin"
+)
+
+func TestHandler(t *testing.T) {
+	t.Parallel()
+	var notReady error
+	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("bff_x 1")) })
+	h := admin.Handler(func() error { return notReady }, metrics)
+	get := func(path string) (int, string) {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		return w.Code, strings.TrimSpace(w.Body.String())
+	}
+	expect := func(path string, code int, body string) {
+		t.Helper()
+		if gotCode, gotBody := get(path); gotCode != code || gotBody != body {
+			t.Errorf("GET %s = %d %q, want %d %q", path, gotCode, gotBody, code, body)
+		}
+	}
+	expect("/livez", 200, "ok")
+	expect("/readyz", 200, "ok")
+	expect("/metrics", 200, "bff_x 1")
+	notReady = errors.New("provider not reached yet")
+	expect("/readyz", 503, "not ready: provider not reached yet")
+	expect("/livez", 200, "ok")
+}
