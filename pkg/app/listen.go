@@ -1,0 +1,70 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// socketMode lets Envoy in by group: it runs under another user id.
+const socketMode = 0o660
+
+// listen binds addr, "unix:///path" or "host:port"; key is its name in the
+// config file, for the error that says what to change.
+func listen(key, addr string) (net.Listener, error) {
+	if path, ok := strings.CutPrefix(addr, "unix://"); ok {
+		return listenUnix(key, path)
+	}
+	l, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("listen on %s: another process has this port; stop it or set %s to a free one", addr, key)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s (%s): %w", addr, key, err)
+	}
+	return l, nil
+}
+
+func listenUnix(key, path string) (net.Listener, error) {
+	if err := removeStale(path); err != nil {
+		return nil, fmt.Errorf("listen on %s: %w; stop it or change %s", path, err, key)
+	}
+	l, err := net.Listen("unix", path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("listen on %s: folder %s does not exist; create it, writable for this user, or change %s", path, filepath.Dir(path), key)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s (%s): %w", path, key, err)
+	}
+	if err := os.Chmod(path, socketMode); err != nil {
+		_ = l.Close()
+		return nil, fmt.Errorf("open socket %s to its group: %w", path, err)
+	}
+	return l, nil
+}
+
+// removeStale removes the socket of a process that was killed. A socket that
+// answers belongs to a live one, and anything else at the path is not ours.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil // nothing there, or Listen tells better
+	}
+	if info.Mode().Type() != os.ModeSocket {
+		return errors.New("the path holds something else than a socket")
+	}
+	c, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		_ = c.Close()
+		return errors.New("another process answers there")
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return os.Remove(path)
+	}
+	return nil
+}
