@@ -1,0 +1,240 @@
+package stack
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/lamplighter/lamplighter/test/child"
+)
+
+const (
+	startWithin = 20 * time.Second
+	stopWithin  = 20 * time.Second
+)
+
+// binary builds lamplighter once a test process, with the race detector: what it
+// finds, it writes to the log and exits with 66.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "lamp-bin-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "lamplighter")
+	out, err := exec.Command("go", "build", "-race", "-o", path, "github.com/lamplighter/lamplighter/cmd/lamplighter").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build lamplighter: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// Main is TestMain for packages that start lamplighter: it removes the binary
+// that was built for them.
+func Main(m *testing.M) {
+	code := m.Run()
+	if path, err := binary(); err == nil {
+		_ = os.RemoveAll(filepath.Dir(path))
+	}
+	os.Exit(code)
+}
+
+// Lamplighter is the product's process, to be started and stopped by a test.
+type Lamplighter struct {
+	t      testing.TB
+	config string
+	env    []string
+	log    *log
+	proc   *child.Process
+	// Admin is the address of the admin listener, once started.
+	Admin string
+}
+
+// NewLamplighter prepares a process; nothing runs yet.
+func (s *Stack) NewLamplighter(t testing.TB, config string, env []string) *Lamplighter {
+	t.Helper()
+	l := &Lamplighter{t: t, config: config, env: env, log: &log{}}
+	t.Cleanup(func() {
+		if l.Running() {
+			if err := l.Terminate(); err != nil {
+				t.Errorf("stop lamplighter: %v", err)
+			}
+		}
+		if t.Failed() {
+			t.Logf("lamplighter's log:\n%s", l.log)
+		}
+		if strings.Contains(l.Log(), "DATA RACE") {
+			t.Errorf("lamplighter has a data race:\n%s", l.log)
+		}
+	})
+	return l
+}
+
+// Launch starts the process and does not wait for it.
+func (l *Lamplighter) Launch() {
+	l.t.Helper()
+	path, err := binary()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	cmd := exec.Command(path, "serve", "--config", l.config)
+	cmd.Env = append(os.Environ(), l.env...)
+	l.log.begin()
+	cmd.Stderr, cmd.Stdout = l.log, l.log
+	if l.proc, err = child.Start(cmd); err != nil {
+		l.t.Fatalf("start lamplighter: %v", err)
+	}
+}
+
+// Start launches the process and waits until it is ready.
+func (l *Lamplighter) Start() {
+	l.t.Helper()
+	l.Listening()
+	l.Until("ready", func() bool {
+		code, _, err := l.Get("/readyz")
+		return err == nil && code == http.StatusOK
+	})
+}
+
+// Listening launches the process and waits until it listens, ready or not.
+func (l *Lamplighter) Listening() {
+	l.t.Helper()
+	l.Launch()
+	l.Until("listening", func() bool {
+		l.Admin = l.log.field("listening", "admin")
+		return l.Admin != ""
+	})
+}
+
+// Until waits for a condition while the process runs.
+func (l *Lamplighter) Until(what string, ok func() bool) {
+	l.t.Helper()
+	deadline := time.Now().Add(startWithin)
+	for !ok() {
+		select {
+		case <-l.proc.Done():
+			l.t.Fatalf("lamplighter ended before it was %s: %v\n%s", what, l.proc.Wait(), l.log)
+		case <-time.After(10 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			l.t.Fatalf("lamplighter is not %s after %v\n%s", what, startWithin, l.log)
+		}
+	}
+}
+
+// Get asks the admin listener.
+func (l *Lamplighter) Get(path string) (code int, body string, err error) {
+	resp, err := http.Get("http://" + l.Admin + path)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(b), err
+}
+
+// Metric is the value of a metric line, "name" or `name{label="x"}`; 0 if absent.
+func (l *Lamplighter) Metric(series string) float64 {
+	l.t.Helper()
+	_, body, err := l.Get("/metrics")
+	if err != nil {
+		l.t.Fatalf("read metrics: %v", err)
+	}
+	for line := range strings.Lines(body) {
+		if value, ok := strings.CutPrefix(line, series+" "); ok {
+			var f float64
+			if _, err := fmt.Sscan(value, &f); err != nil {
+				l.t.Fatalf("metric %s: %v", series, err)
+			}
+			return f
+		}
+	}
+	return 0
+}
+
+// Kill is kill -9, and waits for the end.
+func (l *Lamplighter) Kill() {
+	_ = l.proc.Signal(syscall.SIGKILL)
+	_ = l.proc.Wait()
+}
+
+// Terminate is SIGTERM; it returns how the process ended.
+func (l *Lamplighter) Terminate() error { return l.proc.Stop(stopWithin) }
+
+// Signal sends s.
+func (l *Lamplighter) Signal(s syscall.Signal) { _ = l.proc.Signal(s) }
+
+// Wait returns the exit code.
+func (l *Lamplighter) Wait() int {
+	if err := l.proc.Wait(); err != nil {
+		if exit, ok := err.(*exec.ExitError); ok {
+			return exit.ExitCode()
+		}
+		return -1
+	}
+	return 0
+}
+
+// Running tells whether the process lives.
+func (l *Lamplighter) Running() bool {
+	if l.proc == nil {
+		return false
+	}
+	select {
+	case <-l.proc.Done():
+		return false
+	default:
+		return true
+	}
+}
+
+// Log is everything the process has written since its last start, and before.
+func (l *Lamplighter) Log() string { return l.log.String() }
+
+// log keeps a process's output.
+type log struct {
+	mu    sync.Mutex
+	b     bytes.Buffer
+	since int // where the newest process began
+}
+
+func (l *log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *log) begin() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.since = l.b.Len()
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// field finds a JSON line of the newest process by its message.
+func (l *log) field(msg, key string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range bytes.Lines(l.b.Bytes()[l.since:]) {
+		var e map[string]any
+		if json.Unmarshal(line, &e) == nil && e["msg"] == msg {
+			v, _ := e[key].(string)
+			return v
+		}
+	}
+	return ""
+}

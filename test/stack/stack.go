@@ -1,0 +1,153 @@
+// Package stack starts the whole product on loopback for a test: the
+// development OpenID Provider, an echo app, the real lamplighter binary as its
+// own process, and a real Envoy in front. A [Browser] then does what browsers do.
+//
+// Everything is stopped when the test ends; when it failed, the logs are shown.
+package stack
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lamplighter/lamplighter/test/echo"
+	"github.com/lamplighter/lamplighter/test/envoytest"
+	"github.com/lamplighter/lamplighter/test/op"
+)
+
+// Options of Start; the zero value is the product as shipped, with access
+// tokens of 60 s.
+type Options struct {
+	AccessTokenLife time.Duration
+	// Config is merged over the generated config file, key by key in YAML:
+	// "refresh: {on_due: wait}". A top-level key replaces the generated one.
+	Config string
+	// Bootstrap is envoytest.Shipped when empty.
+	Bootstrap string
+	Env       []string // for lamplighter, as in os.Environ
+}
+
+// Stack is one running product.
+type Stack struct {
+	Dir         string
+	OP          *op.Provider
+	Issuer      string
+	App         *echo.API
+	Envoy       *envoytest.Envoy
+	Lamplighter *Lamplighter
+	// URL is the app's origin as the browser sees it, without a slash at the end.
+	URL string
+}
+
+// Client registered at the OP.
+const (
+	ClientID     = "lamplighter"
+	ClientSecret = "secret-canary-client"
+)
+
+// Start runs everything and returns when lamplighter is ready.
+func Start(t testing.TB, o Options) *Stack {
+	t.Helper()
+	s := &Stack{Dir: dir(t), App: new(echo.API)}
+	app := httptest.NewServer(s.App)
+	t.Cleanup(app.Close)
+	if o.Bootstrap == "" {
+		o.Bootstrap = envoytest.Shipped
+	}
+	s.Envoy = envoytest.Run(t, envoytest.Options{
+		Bootstrap: o.Bootstrap, AuthzAddress: s.CheckAddress(), AppAddress: app.Listener.Addr().String(),
+	})
+	_, port, _ := strings.Cut(s.Envoy.Addr(), ":")
+	s.URL = "http://localhost:" + port
+	s.startOP(t, o)
+	s.Lamplighter = s.NewLamplighter(t, s.WriteConfig(t, o.Config), o.Env)
+	s.Lamplighter.Start()
+	return s
+}
+
+// CheckAddress is where Envoy asks.
+func (s *Stack) CheckAddress() string { return "unix://" + s.File("check.sock") }
+
+// File is a path in the stack's folder.
+func (s *Stack) File(name string) string { return filepath.Join(s.Dir, name) }
+
+// dir is short: a socket path has a limit of 108 bytes, which t.TempDir exceeds.
+func dir(t testing.TB) string {
+	t.Helper()
+	d, err := os.MkdirTemp("", "lamp-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(d) })
+	return d
+}
+
+func (s *Stack) startOP(t testing.TB, o Options) {
+	t.Helper()
+	server := httptest.NewUnstartedServer(nil)
+	s.Issuer = "http://" + server.Listener.Addr().String()
+	provider, err := op.New(op.Options{
+		Issuer: s.Issuer, AccessTokenLife: o.AccessTokenLife,
+		Clients: []op.Client{{
+			ID: ClientID, Secret: ClientSecret,
+			RedirectURIs: []string{s.URL + "/auth/callback"}, PostLogoutRedirectURIs: []string{s.URL + "/"},
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.OP = provider
+	server.Config.Handler = provider
+	server.Start()
+	t.Cleanup(func() {
+		provider.Close()
+		server.CloseClientConnections()
+		server.Close()
+	})
+}
+
+// WriteConfig writes the generated config file, with the top-level keys of over
+// in place of its own, and returns its path.
+func (s *Stack) WriteConfig(t testing.TB, over string) string {
+	t.Helper()
+	key := make([]byte, 32)
+	_, _ = rand.Read(key)
+	keys := s.File("keys")
+	if _, err := os.Stat(keys); err != nil {
+		s.write(t, "keys", "k1:"+base64.StdEncoding.EncodeToString(key)+"\n")
+	}
+	s.write(t, "client-secret", ClientSecret)
+	lines := []string{
+		fmt.Sprintf("listen: {check: %q, admin: \"127.0.0.1:0\"}", s.CheckAddress()),
+		"external_url: " + s.URL,
+		fmt.Sprintf("provider: {issuer: %q, client_id: %s, client_secret_file: %q}", s.Issuer, ClientID, s.File("client-secret")),
+		fmt.Sprintf("session: {keys_file: %q}", keys),
+		fmt.Sprintf("store: {bolt: {path: %q}}", s.File("sessions.db")),
+		"headers: {user_id: X-User-ID, email: X-User-Email, name: X-User-Name, auth_time: X-Auth-Time, session_id: X-Session-ID}",
+		"log: {level: debug}",
+	}
+	var b strings.Builder
+	for _, line := range lines {
+		name, _, _ := strings.Cut(line, ":")
+		if !strings.HasPrefix(over, name+":") && !strings.Contains(over, "\n"+name+":") {
+			b.WriteString(line + "\n")
+		}
+	}
+	b.WriteString(over + "\n")
+	return s.write(t, "lamplighter.yaml", b.String())
+}
+
+func (s *Stack) write(t testing.TB, name, content string) string {
+	t.Helper()
+	path := s.File(name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
