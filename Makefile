@@ -1,0 +1,46 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# The port of `make demo`.
+export DEMO_PORT ?= 8080
+# How long `make fuzz` spends on each target.
+FUZZTIME ?= 10s
+
+.PHONY: help demo test bench-quick fuzz lint vet build envoy
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+demo: envoy build ## run everything on this machine: http://localhost:$DEMO_PORT/ (8080)
+	@go build -o bin/demo ./test/demo
+	@exec bin/demo
+
+test: envoy vet ## install what is needed and run every test
+	go test -race ./...
+
+bench-quick: ## a Fresh-hit Check through the product beside a no-op server, as a ratio
+	go test -run '^$$' -bench . ./test/bench
+
+fuzz: ## run every fuzz target for $FUZZTIME (10s)
+	@packages=$$(go list ./...); \
+	for package in $$packages; do \
+		targets=$$(go test -list '^Fuzz' "$$package"); \
+		for target in $$(awk '/^Fuzz/' <<< "$$targets"); do \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package"; \
+		done; \
+	done
+
+lint: vet ## gofmt and go vet
+	@unformatted=$$(gofmt -l .); \
+	if [ -n "$$unformatted" ]; then echo "gofmt these files:"; echo "$$unformatted"; exit 1; fi
+
+vet:
+	go vet ./...
+
+build: ## build the commands into bin/
+	go build -o bin/ ./cmd/...
+
+envoy: ## get a real Envoy: the one on PATH, else a pinned build into .envoy/
+	@go build -o bin/getenvoy ./test/getenvoy
+	@envoy=$$(bin/getenvoy); "$$envoy" --version
