@@ -31,7 +31,7 @@ func (e *Envoy) awaitReady(ctx context.Context, adminFile string) error {
 			return nil
 		}
 		select {
-		case <-e.done:
+		case <-e.proc.Done():
 			return errors.New("envoy ended")
 		case <-ctx.Done():
 			return fmt.Errorf("wait until ready: %w", err)

@@ -9,11 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/lamplighter/lamplighter/test/child"
 )
 
 // stopGrace is how long Envoy may take to end after SIGTERM.
@@ -44,9 +44,7 @@ type Envoy struct {
 	addr  string
 	admin string
 	log   *logTail
-	proc  *os.Process
-	done  chan struct{} // closed after the process was waited for
-	exit  error         // written before done is closed
+	proc  *child.Process
 }
 
 // Start runs an Envoy and returns once it serves. ctx bounds the installation
@@ -99,31 +97,15 @@ func launch(ctx context.Context, binary, dir string, o Options, log *logTail) (*
 	}
 	cmd := exec.Command(binary, args...)
 	cmd.Stdout, cmd.Stderr = log, log
-	bindToParent(cmd)
-	e := &Envoy{log: log, done: make(chan struct{})}
-	started := make(chan error)
-	go e.own(cmd, started)
-	if err := <-started; err != nil {
+	proc, err := child.Start(cmd)
+	if err != nil {
 		return nil, fmt.Errorf("start envoy: %w", err)
 	}
+	e := &Envoy{log: log, proc: proc}
 	if err := e.awaitReady(ctx, adminFile); err != nil {
 		return nil, fmt.Errorf("start envoy: %w\n%s", errors.Join(err, e.Stop()), log)
 	}
 	return e, nil
-}
-
-// own keeps one thread from the start of the process to its end: the kernel
-// binds the death signal to the thread that started the child, not to the process.
-func (e *Envoy) own(cmd *exec.Cmd, started chan<- error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	defer close(e.done)
-	err := cmd.Start()
-	e.proc = cmd.Process
-	started <- err
-	if err == nil {
-		e.exit = cmd.Wait()
-	}
 }
 
 // portIsFree asks before Envoy does: two Envoys of one user share a taken port
@@ -159,21 +141,9 @@ func Run(t testing.TB, o Options) *Envoy {
 func (e *Envoy) Addr() string { return e.addr }
 
 // Done is closed when the process has ended, by Stop or by itself.
-func (e *Envoy) Done() <-chan struct{} { return e.done }
+func (e *Envoy) Done() <-chan struct{} { return e.proc.Done() }
 
 // Stop ends the process and waits for it: SIGTERM, and after five seconds
 // SIGKILL. The error is the exit of a process that ended badly. Calling it again
 // only returns the same.
-func (e *Envoy) Stop() error {
-	// An error means that it has already ended.
-	_ = e.proc.Signal(syscall.SIGTERM)
-	grace := time.NewTimer(stopGrace)
-	defer grace.Stop()
-	select {
-	case <-e.done:
-	case <-grace.C:
-		_ = e.proc.Kill()
-		<-e.done
-	}
-	return e.exit
-}
+func (e *Envoy) Stop() error { return e.proc.Stop(stopGrace) }

@@ -4,17 +4,9 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"syscall"
 	"time"
 )
-
-// bindToParent makes the kernel kill the child when the thread that started it
-// ends, and keeps the terminal's Ctrl-C from it: its parent decides the order
-// in which things stop.
-func bindToParent(cmd *exec.Cmd) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-}
 
 // lockFile takes the exclusive lock on path and returns what gives it back.
 // The kernel gives it back too when the process dies.
