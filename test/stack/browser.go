@@ -26,14 +26,20 @@ type Browser struct {
 // Browser opens a browser with an empty cookie jar.
 func (s *Stack) Browser(t testing.TB) *Browser {
 	t.Helper()
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = 1000
+	t.Cleanup(transport.CloseIdleConnections)
+	return NewBrowser(t, s.URL, transport)
+}
+
+// NewBrowser opens a browser on the app at url, an origin.
+func NewBrowser(t testing.TB, url string, transport http.RoundTripper) *Browser {
+	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = 1000
-	t.Cleanup(transport.CloseIdleConnections)
-	return &Browser{t: t, url: s.URL, Client: &http.Client{Jar: loopbackJar{jar}, Transport: transport}}
+	return &Browser{t: t, url: url, Client: &http.Client{Jar: loopbackJar{jar}, Transport: transport}}
 }
 
 // loopbackJar makes loopback a secure context.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -23,29 +24,26 @@ const (
 	stopWithin  = 20 * time.Second
 )
 
-// binary builds lamplighter once a test process, with the race detector: what it
-// finds, it writes to the log and exits with 66.
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "lamp-bin-")
+// The binaries are built once a test process, into the checkout's bin/: the one
+// for tests with the race detector, which writes what it finds to the log.
+var (
+	binary      = sync.OnceValues(func() (string, error) { return build("lamplighter-race", "-race") })
+	plainBinary = sync.OnceValues(func() (string, error) { return build("lamplighter") })
+)
+
+func build(name string, flags ...string) (string, error) {
+	mod, err := exec.Command("go", "env", "GOMOD").Output()
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("find the checkout: %w", err)
 	}
-	path := filepath.Join(dir, "lamplighter")
-	out, err := exec.Command("go", "build", "-race", "-o", path, "github.com/lamplighter/lamplighter/cmd/lamplighter").CombinedOutput()
-	if err != nil {
+	bin := filepath.Join(filepath.Dir(strings.TrimSpace(string(mod))), "bin")
+	path := filepath.Join(bin, name)
+	mine := fmt.Sprintf("%s.%d", path, os.Getpid()) // packages are tested side by side
+	args := slices.Concat([]string{"build"}, flags, []string{"-o", mine, "github.com/lamplighter/lamplighter/cmd/lamplighter"})
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build lamplighter: %w\n%s", err, out)
 	}
-	return path, nil
-})
-
-// Main is TestMain for packages that start lamplighter: it removes the binary
-// that was built for them.
-func Main(m *testing.M) {
-	code := m.Run()
-	if path, err := binary(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
-	}
-	os.Exit(code)
+	return path, os.Rename(mine, path)
 }
 
 // Lamplighter is the product's process, to be started and stopped by a test.
@@ -53,6 +51,7 @@ type Lamplighter struct {
 	t      testing.TB
 	config string
 	env    []string
+	plain  bool
 	log    *log
 	proc   *child.Process
 	// Admin is the address of the admin listener, once started.
@@ -82,7 +81,11 @@ func (s *Stack) NewLamplighter(t testing.TB, config string, env []string) *Lampl
 // Launch starts the process and does not wait for it.
 func (l *Lamplighter) Launch() {
 	l.t.Helper()
-	path, err := binary()
+	built := binary
+	if l.plain {
+		built = plainBinary
+	}
+	path, err := built()
 	if err != nil {
 		l.t.Fatal(err)
 	}

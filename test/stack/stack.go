@@ -30,7 +30,10 @@ type Options struct {
 	Config string
 	// Bootstrap is envoytest.Shipped when empty.
 	Bootstrap string
-	Env       []string // for lamplighter, as in os.Environ
+	// Env is added to lamplighter's environment, as in os.Environ.
+	Env []string
+	// Plain runs a binary without the race detector: for measurements.
+	Plain bool
 }
 
 // Stack is one running product.
@@ -67,6 +70,7 @@ func Start(t testing.TB, o Options) *Stack {
 	s.URL = "http://localhost:" + port
 	s.startOP(t, o)
 	s.Lamplighter = s.NewLamplighter(t, s.WriteConfig(t, o.Config), o.Env)
+	s.Lamplighter.plain = o.Plain
 	s.Lamplighter.Start()
 	return s
 }
