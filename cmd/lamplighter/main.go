@@ -1,0 +1,56 @@
+// Command lamplighter is a token-refreshing external-authorization server for
+// Envoy.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes: a wrong call or config can only be mended by a person, a failed
+// run may be tried again.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// usageError is a mistake in the command line or the config file.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	root := &cobra.Command{
+		Use:   "lamplighter",
+		Short: "Keeps the access token behind every browser session alight",
+		Long: `lamplighter answers Envoy's external authorization checks (ext_authz v3, gRPC).
+
+The browser holds an opaque cookie, the tokens stay here, and every upstream
+request leaves Envoy with a fresh "Authorization: Bearer ...". Each access token
+is refreshed before it expires, exactly once.`,
+		Example: `  lamplighter check-config --config lamplighter.yaml
+  lamplighter serve --config lamplighter.yaml`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
+	})
+	root.AddCommand(serveCommand(), checkConfigCommand(), schemaCommand(), versionCommand())
+	root.SetArgs(args)
+	err := root.Execute()
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(os.Stderr, "lamplighter: %v\n", err)
+	if _, ok := errors.AsType[usageError](err); ok {
+		return exitUsage
+	}
+	return exitFailed
+}

@@ -1,0 +1,164 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"github.com/lamplighter/lamplighter/pkg/authz"
+	"github.com/lamplighter/lamplighter/pkg/config"
+	"github.com/lamplighter/lamplighter/pkg/lifecycle"
+	"github.com/lamplighter/lamplighter/pkg/refresh"
+	"github.com/lamplighter/lamplighter/pkg/rp"
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+)
+
+// stopWithin bounds Stop: less than the 30 s that Kubernetes grants.
+const stopWithin = 25 * time.Second
+
+// Options of New that are not configuration.
+type Options struct {
+	Log *slog.Logger
+	// Transport carries the requests to the OP; nil: the relying party's own.
+	Transport http.RoundTripper
+	// Store replaces the configured one; nil: open what the config says. App does
+	// not close a store it was given.
+	Store lifecycle.Store
+}
+
+// App is one lamplighter process. New, Listen, Start and Stop are called in
+// this order, each once, by one goroutine.
+type App struct {
+	cfg      config.Config
+	log      *slog.Logger
+	registry *prometheus.Registry
+
+	checks    *authz.Server
+	relying   *rp.RP
+	life      *lifecycle.Lifecycle
+	refresher *refresh.Refresher
+
+	grpc   *grpc.Server
+	health *health.Server
+	admin  *http.Server
+
+	checkListener, adminListener net.Listener
+
+	serving sync.WaitGroup // the listeners' goroutines
+	failed  chan error     // a listener that ended by itself
+	undo    cleanups
+}
+
+// New opens what the config names and builds every part. Nothing listens and
+// nothing runs in the background yet. If it fails, nothing is left open.
+func New(ctx context.Context, cfg config.Config, o Options) (*App, error) {
+	a := &App{cfg: cfg, log: o.Log, failed: make(chan error, 2)}
+	if err := a.build(ctx, o); err != nil {
+		return nil, errors.Join(err, a.undo.run(context.WithoutCancel(ctx)))
+	}
+	return a, nil
+}
+
+// CheckServer answers Envoy; for callers in the same process.
+func (a *App) CheckServer() authv3.AuthorizationServer { return a.checks }
+
+// CheckAddr and AdminAddr are what Listen has bound.
+func (a *App) CheckAddr() net.Addr { return a.checkListener.Addr() }
+
+// AdminAddr is the address of the admin listener.
+func (a *App) AdminAddr() net.Addr { return a.adminListener.Addr() }
+
+// Ready is nil once Checks can be answered: the provider has been reached once.
+// A provider that goes down later leaves it ready, since sessions live on.
+func (a *App) Ready() error { return a.relying.Ready() }
+
+// Listen binds both listeners and serves them. If it fails, neither is bound.
+func (a *App) Listen() error {
+	check, err := listen("listen.check", a.cfg.Listen.Check)
+	if err != nil {
+		return err
+	}
+	admin, err := listen("listen.admin", a.cfg.Listen.Admin)
+	if err != nil {
+		return errors.Join(err, check.Close())
+	}
+	a.checkListener, a.adminListener = check, admin
+	a.serving.Go(func() { a.ended("check listener", a.grpc.Serve(check)) })
+	a.serving.Go(func() { a.ended("admin listener", a.admin.Serve(admin)) })
+	a.undo.add("close admin listener", func(context.Context) error { return a.admin.Close() })
+	a.undo.add("stop answering checks", a.stopChecks)
+	a.log.Info("listening", "check", a.cfg.Listen.Check, "check_addr", check.Addr().String(), "admin", admin.Addr().String())
+	return nil
+}
+
+func (a *App) ended(what string, err error) {
+	if err != nil && !errors.Is(err, http.ErrServerClosed) {
+		a.failed <- fmt.Errorf("%s: %w", what, err)
+	}
+}
+
+// stopChecks lets the Checks in flight finish. Envoy is told first, so that it
+// asks another replica if there is one.
+func (a *App) stopChecks(ctx context.Context) error {
+	a.health.Shutdown()
+	cut := context.AfterFunc(ctx, a.grpc.Stop)
+	defer cut()
+	a.grpc.GracefulStop()
+	return nil
+}
+
+// Start runs the background work until Stop: finding the provider, the sweep,
+// the flush of last uses.
+func (a *App) Start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { a.life.Run(ctx) })
+	if a.cfg.Sweep.Enabled {
+		running.Go(func() { a.refresher.Run(ctx) })
+	}
+	running.Go(func() {
+		if a.relying.Run(ctx) == nil && a.Ready() == nil {
+			a.setServing()
+		}
+	})
+	a.undo.add("stop background work", func(context.Context) error {
+		cancel()
+		running.Wait()
+		return nil
+	})
+}
+
+// Stop takes everything down, last first, until ctx is done.
+func (a *App) Stop(ctx context.Context) error {
+	err := a.undo.run(ctx)
+	a.serving.Wait()
+	return err
+}
+
+// Run is Listen, Start, and Stop when ctx is done or a listener fails.
+func (a *App) Run(ctx context.Context) error {
+	err := a.Listen()
+	if err == nil {
+		a.Start()
+		select {
+		case <-ctx.Done():
+			a.log.Info("stopping")
+		case err = <-a.failed:
+		}
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+	defer cancel()
+	if err := errors.Join(err, a.Stop(grace)); err != nil {
+		return err
+	}
+	a.log.Info("stopped")
+	return nil
+}

@@ -1,0 +1,240 @@
+package e2e
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/lamplighter/lamplighter/test/op"
+	"github.com/lamplighter/lamplighter/test/stack"
+)
+
+const noSweep = "sweep: {enabled: false}"
+
+// eventually waits for a condition.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 30 s: %s", what)
+		}
+	}
+}
+
+// refreshes counts the refresh requests that the provider received.
+func refreshes(s *stack.Stack) (n int) {
+	for _, r := range s.OP.Ledger().Received {
+		if r.GrantType == "refresh_token" {
+			n++
+		}
+	}
+	return n
+}
+
+// usedOnce asserts the promise on the provider's books.
+func usedOnce(t *testing.T, s *stack.Stack) {
+	t.Helper()
+	if l := s.OP.Ledger(); l.ConsumedTwice != 0 || l.Reuse != 0 {
+		t.Errorf("the provider saw a spent refresh token again: %d generations, %d requests", l.ConsumedTwice, l.Reuse)
+	}
+}
+
+func fault(t *testing.T, s *stack.Stack, f op.Fault) {
+	t.Helper()
+	f.GrantType = "refresh_token"
+	if err := s.OP.SetFault(f); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// flood sends n requests in parallel and returns the bearers the app saw.
+func flood(t *testing.T, b *stack.Browser, n int) []string {
+	t.Helper()
+	answers := make([]stack.Answer, n)
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			a, err := b.DoOnce(b.Request(http.MethodGet, "/", "Accept: application/json"))
+			if err != nil {
+				t.Errorf("request %d: %v", i, err)
+			}
+			answers[i] = a
+		})
+	}
+	all.Wait()
+	bearers := make([]string, n)
+	for i, a := range answers {
+		if t.Failed() {
+			t.FailNow()
+		}
+		bearers[i] = a.Bearer(t)
+	}
+	return bearers
+}
+
+// 1,000 parallel requests on one Due session: one token request, and nobody
+// waited for it, since the provider holds it until all of them are answered.
+func TestAThousandRequestsOnADueSession(t *testing.T) {
+	t.Parallel()
+	s := stack.Start(t, stack.Options{AccessTokenLife: 30 * time.Second, Config: noSweep})
+	b := s.Browser(t)
+	old := b.Login("/", "ada").Bearer(t)
+	loggedIn := time.Now()
+	fault(t, s, op.Fault{HoldBefore: true})
+	time.Sleep(time.Until(loggedIn.Add(20*time.Second + 500*time.Millisecond))) // the token's own time: due from 20 s on
+	for _, bearer := range flood(t, b, 1000) {
+		if bearer != old {
+			t.Fatal("a request was answered with another token while the provider had given none")
+		}
+	}
+	eventually(t, "the provider holds one request", func() bool { return s.OP.Ledger().Held == 1 })
+	if got := refreshes(s); got != 1 {
+		t.Errorf("%d token requests, want 1", got)
+	}
+	s.OP.ClearFaults()
+	s.OP.Release()
+	eventually(t, "the new token is served", func() bool { return b.Fetch("/").Bearer(t) != old })
+	if got := refreshes(s); got != 1 {
+		t.Errorf("%d token requests in the end, want 1", got)
+	}
+	usedOnce(t, s)
+}
+
+// The same past expiry: one token request, and all are answered with its token.
+func TestAThousandRequestsOnAnExpiredSession(t *testing.T) {
+	t.Parallel()
+	s := stack.Start(t, stack.Options{AccessTokenLife: 3 * time.Second, Config: noSweep})
+	b := s.Browser(t)
+	old := b.Login("/", "ada").Bearer(t)
+	fault(t, s, op.Fault{Delay: op.Duration(time.Second)})
+	s.OP.SetAccessTokenLife(time.Minute)
+	time.Sleep(3*time.Second + 100*time.Millisecond) // the token's own time
+	for _, bearer := range flood(t, b, 1000) {
+		if bearer == old {
+			t.Fatal("an expired token was served")
+		}
+	}
+	if got := refreshes(s); got != 1 {
+		t.Errorf("%d token requests, want 1", got)
+	}
+	usedOnce(t, s)
+}
+
+// The provider is down: served until real expiry, then 503 with Retry-After and
+// for a navigation a page that retries, then healed without a login.
+func TestProviderDownUntilPastExpiry(t *testing.T) {
+	t.Parallel()
+	s := stack.Start(t, stack.Options{AccessTokenLife: 10 * time.Second})
+	b := s.Browser(t)
+	old := b.Login("/", "ada").Bearer(t)
+	loggedIn := time.Now()
+	fault(t, s, op.Fault{Status: 503, Body: "down"})
+	for time.Since(loggedIn) < 9*time.Second {
+		if got := b.Fetch("/").Bearer(t); got != old {
+			t.Fatal("another token, though the provider gives none")
+		}
+		time.Sleep(200 * time.Millisecond) // paces the requests
+	}
+	eventually(t, "503 past expiry", func() bool { return b.Fetch("/").Status == http.StatusServiceUnavailable })
+	a := b.Fetch("/")
+	if a.Header.Get("Retry-After") == "" || len(a.Header.Values("Set-Cookie")) != 0 {
+		t.Errorf("past expiry: Retry-After %q, Set-Cookie %q", a.Header.Get("Retry-After"), a.Header.Values("Set-Cookie"))
+	}
+	page := b.VisitOnce("/")
+	if page.Status != http.StatusServiceUnavailable || !strings.Contains(page.Body, `http-equiv="refresh"`) {
+		t.Errorf("a navigation past expiry: %v, want a page that retries", page)
+	}
+	s.OP.ClearFaults()
+	eventually(t, "healed", func() bool { return b.Fetch("/").Status == http.StatusOK })
+	if l := s.OP.Ledger(); l.Logins != 1 {
+		t.Errorf("%d logins, want 1", l.Logins)
+	}
+	usedOnce(t, s)
+}
+
+// kill -9 while the provider holds the refresh request before consuming it.
+func TestKilledWhileTheProviderHoldsTheRequest(t *testing.T) {
+	t.Parallel()
+	s := stack.Start(t, stack.Options{AccessTokenLife: 10 * time.Second, Config: noSweep})
+	b := s.Browser(t)
+	b.Login("/", "ada")
+	fault(t, s, op.Fault{HoldBefore: true})
+	eventually(t, "the provider holds a refresh request", func() bool {
+		b.Fetch("/")
+		return s.OP.Ledger().Held == 1
+	})
+	s.Lamplighter.Kill()
+	eventually(t, "the provider drops the request of the dead process", func() bool { return s.OP.Ledger().Held == 0 })
+	s.OP.ClearFaults()
+	s.Lamplighter.Start()
+	eventually(t, "the session is alive with a new token", func() bool {
+		a := b.Fetch("/")
+		if a.Status == http.StatusUnauthorized {
+			t.Fatalf("logged out: %v", a)
+		}
+		return a.Status == http.StatusOK && s.OP.Ledger().ReceivedBy["refresh_token"]["200"] == 1
+	})
+	if l := s.OP.Ledger(); l.Logins != 1 {
+		t.Errorf("%d logins, want 1", l.Logins)
+	}
+	usedOnce(t, s)
+}
+
+// Neither a restart nor kill -9 logs anybody out.
+func TestRestartsLogNobodyOut(t *testing.T) {
+	t.Parallel()
+	s := stack.Start(t, stack.Options{AccessTokenLife: 10 * time.Second})
+	b := s.Browser(t)
+	b.Login("/", "ada")
+	for _, end := range []func(){
+		func() { s.Lamplighter.Kill() },
+		func() {
+			if err := s.Lamplighter.Terminate(); err != nil {
+				t.Errorf("SIGTERM: %v, want exit code 0", err)
+			}
+		},
+	} {
+		end()
+		s.Lamplighter.Start()
+		b.Fetch("/").Bearer(t)
+		before := refreshes(s)
+		eventually(t, "refreshes go on after the restart", func() bool {
+			b.Fetch("/").Bearer(t)
+			return refreshes(s) > before
+		})
+	}
+	if l := s.OP.Ledger(); l.Logins != 1 {
+		t.Errorf("%d logins, want 1", l.Logins)
+	}
+	usedOnce(t, s)
+}
+
+// A 10 s token, requests with pauses: the app never sees a token that the
+// provider refuses.
+func TestTenSecondTokens(t *testing.T) {
+	t.Parallel()
+	s := stack.Start(t, stack.Options{AccessTokenLife: 10 * time.Second})
+	b := s.Browser(t)
+	b.Login("/", "ada")
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(700 * time.Millisecond) {
+		req, err := http.NewRequest(http.MethodGet, s.Issuer+"/userinfo", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+b.Fetch("/").Bearer(t))
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Fatalf("the provider refuses the token that the app got: %d", resp.StatusCode)
+		}
+	}
+	if got := refreshes(s); got < 3 || got > 8 {
+		t.Errorf("%d refreshes in 30 s of 10 s tokens, want 3 to 8", got)
+	}
+	usedOnce(t, s)
+}
