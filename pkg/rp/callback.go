@@ -41,7 +41,7 @@ func (p *RP) callback(w http.ResponseWriter, r *http.Request) {
 // of it: to its first caller, and to everybody who repeats the callback while it
 // runs. Each of them has shown the attempt's cookie.
 func (p *RP) complete(w http.ResponseWriter, r *http.Request, op *provider, a attempt, code session.Secret) {
-	x, first := p.exchanges.join(a, time.Now())
+	x, first := p.exchanges.join(digestOf(a.state), digestOf(code), time.Now())
 	if x == nil {
 		p.show(w, p.usedUp(a.returnTo))
 		return

@@ -21,6 +21,8 @@ const (
 
 // exchange is one code exchange. Its results may be read once done is closed.
 type exchange struct {
+	state, code digest
+
 	done   chan struct{}
 	sent   bool           // the code may be spent
 	handle session.Handle // of the new session, unless
@@ -49,59 +51,63 @@ func (x *exchange) wait(ctx context.Context) bool {
 	}
 }
 
-// exchanges keeps a state from being exchanged twice: the running ones can be
-// joined, the finished ones are remembered for as long as their cookie lives.
-// Across restarts the OP's own check is the guard.
+// exchanges keeps a state from being exchanged twice, and a code from being
+// sent twice: the running ones can be joined, the finished ones are remembered
+// for as long as their cookie lives. An OP that sees a code again revokes its
+// tokens (RFC 6749 section 4.1.2), so a replay must not even reach it. Across
+// restarts the OP's own check is the guard.
 type exchanges struct {
 	mu      sync.Mutex
-	running map[stateKey]*exchange
-	used    map[stateKey]struct{}
-	inOrder []usedState // of until
+	running map[digest]*exchange // by state
+	used    map[digest]struct{}  // states, and codes from their first sight on
+	inOrder []spent              // of until
 }
 
-type stateKey [sha256.Size]byte
+type digest [sha256.Size]byte
 
-type usedState struct {
-	key   stateKey
-	until time.Time
+type spent struct {
+	state, code digest
+	until       time.Time
 }
 
-func keyOf(a attempt) stateKey { return sha256.Sum256([]byte(a.state.Reveal())) }
+func digestOf(s session.Secret) digest { return sha256.Sum256([]byte(s.Reveal())) }
 
-// join returns the exchange of a's state, nil if that is over. The first caller
-// must run it.
-func (e *exchanges) join(a attempt, now time.Time) (x *exchange, first bool) {
+// join returns the exchange of a state, nil if the state or the code is used up.
+// The first caller must run it.
+func (e *exchanges) join(state, code digest, now time.Time) (x *exchange, first bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for len(e.inOrder) > 0 && !now.Before(e.inOrder[0].until) {
-		delete(e.used, e.inOrder[0].key)
+		delete(e.used, e.inOrder[0].state)
+		delete(e.used, e.inOrder[0].code)
 		e.inOrder = e.inOrder[1:]
 	}
-	key := keyOf(a)
-	if x := e.running[key]; x != nil {
+	if x := e.running[state]; x != nil {
 		return x, false
 	}
-	if _, used := e.used[key]; used {
+	_, again := e.used[state]
+	if _, taken := e.used[code]; again || taken {
 		return nil, false
 	}
 	if e.running == nil {
-		e.running, e.used = make(map[stateKey]*exchange), make(map[stateKey]struct{})
+		e.running, e.used = make(map[digest]*exchange), make(map[digest]struct{})
 	}
-	x = &exchange{done: make(chan struct{})}
-	e.running[key] = x
+	x = &exchange{state: state, code: code, done: make(chan struct{})}
+	e.running[state], e.used[code] = x, struct{}{}
 	return x, true
 }
 
-// finish releases everybody who waits for x. A state whose code was certainly
-// not sent may be tried again.
-func (e *exchanges) finish(a attempt, x *exchange, now time.Time) {
+// finish releases everybody who waits for x. If its code was certainly not sent,
+// state and code may be tried again.
+func (e *exchanges) finish(x *exchange, now time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	key := keyOf(a)
-	delete(e.running, key)
+	delete(e.running, x.state)
 	if x.sent {
-		e.used[key] = struct{}{}
-		e.inOrder = append(e.inOrder, usedState{key, now.Add(usedTime)})
+		e.used[x.state] = struct{}{}
+		e.inOrder = append(e.inOrder, spent{x.state, x.code, now.Add(usedTime)})
+	} else {
+		delete(e.used, x.code)
 	}
 	close(x.done)
 }
@@ -116,7 +122,7 @@ func (p *RP) exchange(ctx context.Context, op *provider, a attempt, code session
 			p.opts.Log.Error("panic in a code exchange", "stack", string(debug.Stack()))
 			x.sent, x.failed = true, new(p.lost(a.returnTo))
 		}
-		p.exchanges.finish(a, x, time.Now())
+		p.exchanges.finish(x, time.Now())
 	}()
 	r := p.post(ctx, op.token, url.Values{
 		"grant_type":    {"authorization_code"},

@@ -64,5 +64,5 @@ func describe(err error, sent bool) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return errors.New("connection closed before the answer was complete")
 	}
-	return errors.New("answer is not HTTP")
+	return errors.New("the connection closed, or the answer is not HTTP")
 }
