@@ -39,7 +39,9 @@ type Cache struct {
 
 // New starts a cache; Close stops its goroutine.
 func New(o Options) (*Cache, error) {
-	views, err := ristretto.NewCache(&ristretto.Config[uint64, *session.View]{
+	c := &Cache{opts: o, ended: endedSet{keep: o.Life + endedGrace}}
+	var err error
+	c.views, err = ristretto.NewCache(&ristretto.Config[uint64, *session.View]{
 		NumCounters: max(1000, o.MaxBytes/viewBytes*10), // ten a view, as ristretto advises
 		MaxCost:     o.MaxBytes,
 		BufferItems: 64,
@@ -47,11 +49,22 @@ func New(o Options) (*Cache, error) {
 		ShouldUpdate: func(next, prev *session.View) bool {
 			return prev == nil || next.Session.ID != prev.Session.ID || next.Session.Revision >= prev.Session.Revision
 		},
+		OnReject: func(it *ristretto.Item[*session.View]) { c.supersede(it.Key, it.Value) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start session cache: %w", err)
 	}
-	return &Cache{opts: o, views: views, ended: endedSet{keep: o.Life + endedGrace}}, nil
+	return c, nil
+}
+
+// supersede puts v, which ristretto has rejected, in the place of an older
+// revision: of two Sets that both met an empty cache the first is kept,
+// whichever is newer.
+func (c *Cache) supersede(key uint64, v *session.View) {
+	old, ok := c.views.Get(key)
+	if ok && old.Session.ID == v.Session.ID && old.Session.Revision < v.Session.Revision {
+		c.views.SetWithTTL(key, v, v.Size, c.opts.Life)
+	}
 }
 
 // Close stops the cache. No call may follow.
