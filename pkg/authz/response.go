@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -80,15 +81,16 @@ func (e Encoder) Encode(s session.Session) (headers any, size int64) {
 	return out, size
 }
 
-// safe: Envoy writes a value as it is (ENVOY.md section 4).
+// safe: Envoy writes a value as it is (ENVOY.md section 4), and a protobuf
+// string carries UTF-8 only.
 func safe(value string) bool {
-	return !strings.ContainsFunc(value, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f })
+	return utf8.ValidString(value) && !strings.ContainsFunc(value, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f })
 }
 
 // overwrite: the value replaces all that the client sent (ENVOY.md section 2).
 func overwrite(name, value string) *corev3.HeaderValueOption {
 	return &corev3.HeaderValueOption{
-		Header:       &corev3.HeaderValue{Key: name, RawValue: []byte(value)},
+		Header:       &corev3.HeaderValue{Key: name, Value: value}, // Envoy does not read raw_value in answers
 		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
 	}
 }
@@ -112,7 +114,11 @@ func (s *Server) ok(r request, d decision) *authv3.CheckResponse {
 		}
 	}
 	if r.hasCookie {
-		if rest, changed := r.cookies.Strip(s.ours); changed && rest == "" {
+		rest, changed := r.cookies.Strip(s.ours)
+		if changed && !utf8.ValidString(rest) {
+			rest = onlyUTF8(rest)
+		}
+		if changed && rest == "" {
 			out.HeadersToRemove = append(out.HeadersToRemove, "cookie")
 		} else if changed {
 			// A new slice: mine.set is shared by every answer for this session.
@@ -123,6 +129,14 @@ func (s *Server) ok(r request, d decision) *authv3.CheckResponse {
 		Status:       &status.Status{Code: int32(code.Code_OK)},
 		HttpResponse: &authv3.CheckResponse_OkResponse{OkResponse: out},
 	}
+}
+
+// onlyUTF8 gives up the cookies that an answer cannot carry. They would reach
+// the app only together with ours.
+func onlyUTF8(cookies string) string {
+	crumbs := strings.Split(cookies, ";")
+	crumbs = slices.DeleteFunc(crumbs, func(crumb string) bool { return !utf8.ValidString(crumb) })
+	return strings.TrimSpace(strings.Join(crumbs, ";"))
 }
 
 // ours: cookies that are for us alone.
@@ -148,7 +162,7 @@ func deny(httpStatus int, body string, headers []*corev3.HeaderValueOption) *aut
 }
 
 func line(name, value string) *corev3.HeaderValueOption {
-	return &corev3.HeaderValueOption{Header: &corev3.HeaderValue{Key: name, RawValue: []byte(value)}}
+	return &corev3.HeaderValueOption{Header: &corev3.HeaderValue{Key: name, Value: value}}
 }
 
 // denied answers what no relying party is needed for.

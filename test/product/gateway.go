@@ -87,7 +87,7 @@ func upstream(r *http.Request, ok *authv3.OkHttpResponse) *http.Request {
 	up.Host = r.URL.Host
 	up.Header = r.Header.Clone()
 	for _, h := range ok.GetHeaders() {
-		up.Header.Set(h.GetHeader().GetKey(), value(h.GetHeader()))
+		up.Header.Set(h.GetHeader().GetKey(), h.GetHeader().GetValue())
 	}
 	for _, name := range ok.GetHeadersToRemove() {
 		up.Header.Del(name)
@@ -102,14 +102,7 @@ func response(r *http.Request, status int, headers []*corev3.HeaderValueOption, 
 		Body: io.NopCloser(bytes.NewReader([]byte(body))), ContentLength: int64(len(body)), Request: r,
 	}
 	for _, h := range headers {
-		resp.Header.Add(h.GetHeader().GetKey(), value(h.GetHeader()))
+		resp.Header.Add(h.GetHeader().GetKey(), h.GetHeader().GetValue())
 	}
 	return resp
-}
-
-func value(h *corev3.HeaderValue) string {
-	if len(h.GetRawValue()) > 0 {
-		return string(h.GetRawValue())
-	}
-	return h.GetValue()
 }
