@@ -33,14 +33,15 @@ const (
 // because the store has not acknowledged the outcome yet.
 type flight struct {
 	id       session.ID
+	rev      session.Revision // to be replaced
 	answered chan struct{}
 	once     sync.Once
 	view     *session.View
 	err      error
 }
 
-func newFlight(id session.ID) *flight {
-	return &flight{id: id, answered: make(chan struct{})}
+func newFlight(id session.ID, rev session.Revision) *flight {
+	return &flight{id: id, rev: rev, answered: make(chan struct{})}
 }
 
 // answer gives every waiter the outcome; only the first call counts.
@@ -121,6 +122,9 @@ func (r *Refresher) begin(ctx context.Context, f *flight, v *session.View) (stor
 		if err != nil {
 			return rec, store.Attempt{}, err
 		}
+		if rec.Session.Revision != f.rev { // what the sweep's page said was due is refreshed already
+			return rec, store.Attempt{}, session.ErrMoved
+		}
 		v = &session.View{Session: rec.Session, InDoubt: rec.InDoubt}
 	}
 	now := r.opts.Now()
@@ -130,7 +134,7 @@ func (r *Refresher) begin(ctx context.Context, f *flight, v *session.View) (stor
 	}
 	_, _ = rand.Read(in.AttemptID[:])
 	for poll := busyPoll; ; poll = min(2*poll, busyPollMax) {
-		rec, a, err := r.opts.Store.Begin(ctx, f.id, v.Session.Revision, in)
+		rec, a, err := r.opts.Store.Begin(ctx, f.id, f.rev, in)
 		switch {
 		case errors.Is(err, session.ErrUnavailable): // the intent may be written all the same
 			r.giveUp(f, store.Attempt{ID: in.AttemptID, SessionID: f.id}, err)

@@ -88,14 +88,14 @@ func New(o Options) *Refresher {
 }
 
 // Start sees to it that a flight for v's revision is under way; it never blocks.
-func (r *Refresher) Start(v *session.View) { r.join(v.Session.ID, v) }
+func (r *Refresher) Start(v *session.View) { r.join(v) }
 
 // Wait joins the session's flight and returns what it produced: the view with
 // the new token, whatever its freshness; *session.RefreshError when the session
 // lives on without one; session.ErrEnded; session.ErrUnavailable; or the cause
 // of ctx, which leaves the flight alone.
 func (r *Refresher) Wait(ctx context.Context, v *session.View) (*session.View, error) {
-	f := r.join(v.Session.ID, v)
+	f := r.join(v)
 	select {
 	case <-f.answered:
 		return f.view, f.err
@@ -105,14 +105,15 @@ func (r *Refresher) Wait(ctx context.Context, v *session.View) (*session.View, e
 }
 
 // join returns the session's flight, a new one if none is under way.
-func (r *Refresher) join(id session.ID, v *session.View) *flight {
+func (r *Refresher) join(v *session.View) *flight {
+	id := v.Session.ID
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if f := r.flights[id]; f != nil {
 		r.opts.Metrics.coalesced.Inc()
 		return f
 	}
-	f := newFlight(id)
+	f := newFlight(id, v.Session.Revision)
 	if r.stopped {
 		f.answer(nil, errStopping())
 		return f

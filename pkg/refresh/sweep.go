@@ -117,7 +117,7 @@ func (r *Refresher) startSwept(ctx context.Context, e store.DueEntry) bool {
 		return false
 	}
 	r.opts.Metrics.sweepLag.Observe(now.Sub(e.DueAt).Seconds())
-	f := newFlight(e.ID)
+	f := newFlight(e.ID, e.Revision)
 	r.flights[e.ID] = f
 	r.running.Go(func() {
 		defer r.leave(f)

@@ -1,0 +1,38 @@
+package refresh
+
+import (
+	"time"
+
+	"github.com/lamplighter/lamplighter/pkg/session"
+	"github.com/lamplighter/lamplighter/pkg/store"
+)
+
+// EffectOf is effectOf with its parts apart.
+func EffectOf(ans session.Answer, a store.Attempt, w session.Window, now time.Time, wait time.Duration) (session.Reason, session.Failure) {
+	e := effectOf(ans, a, w, now, wait)
+	return e.end, e.failure
+}
+
+// ReplayAt is replayAt.
+func ReplayAt(w session.Window, now time.Time, wait time.Duration, again bool) time.Time {
+	return replayAt(w, now, wait, again)
+}
+
+// Backoff is backoff.
+func Backoff(k int, now, exp time.Time) time.Duration { return backoff(k, now, exp) }
+
+// BackoffBound is backoffBound.
+func BackoffBound(k int, now, exp time.Time) time.Duration { return backoffBound(k, now, exp) }
+
+// NeededRate is neededRate.
+func NeededRate(n int, life time.Duration, p session.Policy) float64 { return neededRate(n, life, p) }
+
+// UnderWay counts the flights in the map.
+func (r *Refresher) UnderWay() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.flights)
+}
+
+// SlotsTaken counts the slots under the in-flight cap that are held.
+func (r *Refresher) SlotsTaken() int { return len(r.slots) }
