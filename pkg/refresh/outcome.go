@@ -94,18 +94,28 @@ func (r *Refresher) notBegun(f *flight, rec store.Record, err error) {
 	case gone(err):
 		r.forget(f, err)
 	case errors.Is(err, session.ErrBusy):
-		f.answer(nil, &session.RefreshError{Class: session.Transient, RetryAt: r.opts.Now().Add(time.Second)})
+		f.answer(nil, r.notNow())
 	default:
 		f.answer(nil, err)
 	}
 }
 
-// adopt takes over what another winner has stored.
+// notNow is the refusal when another process has the attempt: ask again.
+func (r *Refresher) notNow() error {
+	return &session.RefreshError{Class: session.Transient, RetryAt: r.opts.Now().Add(time.Second)}
+}
+
+// adopt takes over what another winner has stored. If nobody has won yet, the
+// attempt was only taken from us: the old token is no answer to who waits for a
+// new one.
 func (r *Refresher) adopt(f *flight) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	rec, err := r.opts.Store.Get(ctx, f.id)
 	switch {
+	case err == nil && rec.Session.Revision <= f.rev:
+		r.opts.Cache.Publish(rec)
+		f.answer(nil, r.notNow())
 	case err == nil:
 		f.answer(r.opts.Cache.Publish(rec), nil)
 	case gone(err):
