@@ -100,7 +100,7 @@ func (c *Cache) Publish(r store.Record) *session.View {
 		Session:   r.Session,
 		Window:    c.opts.Policy.Window(r.Session),
 		NotBefore: r.NotBefore,
-		InDoubt:   r.InDoubt,
+		InDoubt:   r.InDoubt || r.Attempt != nil, // should the attempt's owner be dead, the next one is a replay
 		LastClass: r.LastClass,
 		Used:      r.Used,
 		Headers:   headers,

@@ -144,6 +144,8 @@ func TestViewOfTheRecord(t *testing.T) {
 			"in doubt":                    {store.Record{InDoubt: true, NotBefore: at(1), ReplayAt: at(time.Minute)}, at(time.Minute), true},
 			"in doubt, the back-off more": {store.Record{InDoubt: true, NotBefore: at(time.Hour), ReplayAt: at(time.Minute)}, at(time.Hour), true},
 			"a replay time without doubt": {store.Record{ReplayAt: at(time.Minute)}, time.Time{}, false},
+			// Whoever asks joins the flight, or learns from Begin; the next attempt would be a replay.
+			"under way": {store.Record{Attempt: &store.Attempt{}, ReplayAt: at(time.Minute)}, time.Time{}, true},
 		} {
 			tt.rec.Session, tt.rec.Used = s, at(-time.Minute)
 			v := r.cache.Publish(tt.rec)
