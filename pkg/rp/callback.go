@@ -63,7 +63,7 @@ func (p *RP) complete(w http.ResponseWriter, r *http.Request, op *provider, a at
 func (p *RP) welcome(w http.ResponseWriter, r *http.Request, a attempt, h session.Handle) {
 	http.SetCookie(w, cookie.Session(p.opts.CookieName, h.Reveal(), p.opts.Absolute, p.opts.CookieDomain))
 	http.SetCookie(w, cookie.Expire(a.cookieName(), ""))
-	if p.countLogin(w, r, time.Now()) >= loopLogins {
+	if p.countLogin(w, r, a.began, time.Now()) >= loopLogins {
 		p.opts.Log.Warn("a browser logged in again and again within a minute: is the store shared by all replicas, does the browser keep the session cookie?", "logins", loopLogins)
 		p.show(w, p.looping(a.returnTo))
 		return
