@@ -55,11 +55,10 @@ func (f *flight) answer(v *session.View, err error) {
 // fly makes the one attempt. v is what the caller saw; nil makes the flight
 // read the store. The caller has taken a slot and the flight's place in the map.
 func (r *Refresher) fly(f *flight, v *session.View, by string) {
-	release := sync.OnceFunc(func() { <-r.slots })
+	r.opts.Metrics.inFlight.Inc()
+	release := sync.OnceFunc(func() { r.opts.Metrics.inFlight.Dec(); <-r.slots })
 	defer release()
 	started := r.opts.Now()
-	r.opts.Metrics.inFlight.Inc()
-	defer r.opts.Metrics.inFlight.Dec()
 	// A flight belongs to no caller: nobody's hang-up may cancel a POST that spends a token.
 	ctx, cancel := context.WithTimeout(context.Background(), r.opts.Deadline)
 	defer cancel()
@@ -73,6 +72,7 @@ func (r *Refresher) fly(f *flight, v *session.View, by string) {
 		return
 	}
 	defer r.recovered(f, rec, a)
+	defer release() // before the recovery, which may have to wait for the store
 	ans := r.opts.Provider.Refresh(ctx, rec.Session)
 	release()
 	now := r.opts.Now()
