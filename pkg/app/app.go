@@ -61,7 +61,7 @@ type App struct {
 // nothing runs in the background yet. If it fails, nothing is left open.
 func New(ctx context.Context, cfg config.Config, o Options) (*App, error) {
 	a := &App{cfg: cfg, log: o.Log, failed: make(chan error, 2)}
-	if err := a.build(ctx, o); err != nil {
+	if err := a.build(o); err != nil {
 		return nil, errors.Join(err, a.undo.run(context.WithoutCancel(ctx)))
 	}
 	return a, nil

@@ -23,17 +23,26 @@ type dueItem struct {
 
 // Put sets where a record stands in the index. A parked session re-enters.
 func (x *DueIndex) Put(r Record) {
+	x.put(DueEntry{ID: r.Session.ID, Revision: r.Session.Revision, DueAt: r.DueAt, Exp: r.Session.Token.Exp()}, r.Used)
+}
+
+func (x *DueIndex) put(e DueEntry, used time.Time) {
 	if x.items == nil {
 		x.items = make(map[session.ID]*dueItem)
 	}
-	it := x.items[r.Session.ID]
+	it := x.items[e.ID]
 	if it == nil {
 		it = &dueItem{pos: -1}
-		x.items[r.Session.ID] = it
+		x.items[e.ID] = it
 	}
-	it.DueEntry = DueEntry{ID: r.Session.ID, Revision: r.Session.Revision, DueAt: r.DueAt, Exp: r.Session.Token.Exp()}
-	it.used = later(it.used, r.Used)
+	it.DueEntry = e
+	it.used = later(it.used, used)
 	x.enter(it)
+}
+
+// Restore is Put for a record of which only the plain part has been read.
+func (x *DueIndex) Restore(m Meta, used time.Time) {
+	x.put(DueEntry{ID: m.ID, Revision: m.Revision, DueAt: m.DueAt, Exp: m.Exp}, later(m.Used, used))
 }
 
 // Touch merges a use by max and re-enters a parked session. It reports whether

@@ -1,0 +1,197 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"github.com/lamplighter/lamplighter/pkg/admin"
+	"github.com/lamplighter/lamplighter/pkg/authz"
+	"github.com/lamplighter/lamplighter/pkg/config"
+	"github.com/lamplighter/lamplighter/pkg/lifecycle"
+	"github.com/lamplighter/lamplighter/pkg/refresh"
+	"github.com/lamplighter/lamplighter/pkg/rp"
+	"github.com/lamplighter/lamplighter/pkg/seal"
+	"github.com/lamplighter/lamplighter/pkg/session"
+	"github.com/lamplighter/lamplighter/pkg/sessioncache"
+	"github.com/lamplighter/lamplighter/pkg/store/boltstore"
+	"github.com/lamplighter/lamplighter/pkg/store/memstore"
+	"github.com/lamplighter/lamplighter/pkg/telemetry"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+)
+
+// build joins the parts. The order is that of dependence; a few point back
+// (the life cycle revokes through the relying party, which creates through the
+// life cycle), and those are closed by functions.
+func (a *App) build(o Options) error {
+	cfg := a.cfg
+	external, err := url.Parse(cfg.ExternalURL)
+	if err != nil {
+		return fmt.Errorf("read external_url: %w", err)
+	}
+	keys, err := seal.ReadKeys(cfg.Session.KeysFile)
+	if err != nil {
+		return fmt.Errorf("session.keys_file: %w", err)
+	}
+	records := o.Store
+	if records == nil {
+		if records, err = a.openStore(keys); err != nil {
+			return err
+		}
+	}
+	a.registry = telemetry.NewRegistry()
+	policy := session.Policy{Threshold: cfg.Refresh.TokenRefreshThreshold.Std()}
+	identity := identityHeaders(cfg.Headers)
+
+	cache, err := sessioncache.New(sessioncache.Options{
+		Store: records, Policy: policy, MaxBytes: int64(cfg.Cache.MaxBytes), Life: cfg.Cache.TTL.Std(),
+		Encode: authz.NewEncoder(identity, sessionHash(keys)).Encode,
+	})
+	if err != nil {
+		return err
+	}
+	a.undo.add("close session cache", func(context.Context) error { cache.Close(); return nil })
+
+	a.life = lifecycle.New(lifecycle.Options{
+		Store: records, Cache: cache, Idle: cfg.Session.Idle.Std(), Log: a.log,
+		Revoker: revokeFunc(func(ctx context.Context, t session.RefreshToken) error { return a.relying.Revoke(ctx, t) }),
+		Changed: func() { a.refresher.Kick() },
+		Metrics: lifecycle.NewMetrics(a.registry),
+	})
+	if a.relying, err = rp.New(a.relyingOptions(o, external, keys, policy)); err != nil {
+		return err
+	}
+	a.undo.add("close relying party", func(context.Context) error { a.relying.Close(); return nil })
+	a.undo.add("flush sessions", a.life.Close)
+
+	a.refresher = refresh.New(refresh.Options{
+		Store: records, Provider: a.relying, Cache: cache, Sessions: a.life, Policy: policy,
+		Jitter: cfg.Refresh.Jitter.Std(), Deadline: cfg.Refresh.Deadline.Std(), Lease: cfg.Refresh.Lease.Std(),
+		Owner: rand.Text(), MaxInFlight: cfg.Sweep.MaxInFlight,
+		Sweep: refresh.SweepOptions{
+			CheckInterval: cfg.Sweep.CheckInterval.Std(), ActiveWithin: cfg.Sweep.ActiveWithin.Std(), Rate: cfg.Sweep.Rate,
+		},
+		Log: a.log, Metrics: refresh.NewMetrics(a.registry),
+	})
+	a.undo.add("finish refreshes", a.refresher.Stop)
+
+	if a.checks, err = authz.New(a.checkOptions(cache, external, identity)); err != nil {
+		return err
+	}
+	a.buildServers()
+	return nil
+}
+
+func (a *App) openStore(keys *seal.Keyring) (lifecycle.Store, error) {
+	if a.cfg.Store.Memory != nil {
+		a.log.Warn("sessions are kept in memory only and end with this process")
+		return memstore.New(), nil
+	}
+	s, err := boltstore.Open(boltstore.Options{Path: a.cfg.Store.Bolt.Path, Keys: keys, Log: a.log})
+	if err != nil {
+		return nil, err
+	}
+	a.undo.add("close store", func(context.Context) error { return s.Close() })
+	return s, nil
+}
+
+func (a *App) relyingOptions(o Options, external *url.URL, keys *seal.Keyring, policy session.Policy) rp.Options {
+	p := a.cfg.Provider
+	opts := rp.Options{
+		Issuer: p.Issuer, ClientID: p.ClientID, AuthStyle: rp.AuthStyle(p.AuthStyle), Scopes: p.Scopes,
+		ExternalURL: external, PathPrefix: a.cfg.PathPrefix,
+		CookieName: a.cfg.Session.Cookie.Name, CookieDomain: a.cfg.Session.Cookie.Domain,
+		Absolute: a.cfg.Session.Absolute.Std(), Policy: policy, App: a.cfg.App,
+		Keyring: keys, Sessions: a.life, Transport: o.Transport, Log: a.log,
+	}
+	for claim := range a.cfg.Headers.Claims {
+		opts.Claims = append(opts.Claims, claim)
+	}
+	if p.ClientSecretFile == "" {
+		opts.AuthStyle = rp.AuthPublic
+	} else {
+		opts.ClientSecret = func() (session.Secret, error) { return readSecret(p.ClientSecretFile) }
+	}
+	return opts
+}
+
+func readSecret(path string) (session.Secret, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return session.Secret{}, fmt.Errorf("provider.client_secret_file: %w; write the client's secret into it", err)
+	}
+	secret := strings.TrimRight(string(b), "\r\n")
+	if secret == "" {
+		return session.Secret{}, fmt.Errorf("provider.client_secret_file: %s is empty; write the client's secret into it", path)
+	}
+	return session.NewSecret(secret), nil
+}
+
+func (a *App) buildServers() {
+	a.grpc = grpc.NewServer(grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
+		MinTime: 5 * time.Second, PermitWithoutStream: true, // Envoy's connection_keepalive is the operator's choice
+	}))
+	authv3.RegisterAuthorizationServer(a.grpc, a.checks)
+	a.health = health.NewServer()
+	grpc_health_v1.RegisterHealthServer(a.grpc, a.health)
+	for _, service := range healthServices() {
+		a.health.SetServingStatus(service, grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	}
+	a.admin = &http.Server{
+		Handler:           admin.Handler(a.Ready, telemetry.Handler(a.registry)),
+		ReadHeaderTimeout: 10 * time.Second,
+	}
+}
+
+func healthServices() []string { return []string{"", authv3.Authorization_ServiceDesc.ServiceName} }
+
+func (a *App) setServing() {
+	for _, service := range healthServices() {
+		a.health.SetServingStatus(service, grpc_health_v1.HealthCheckResponse_SERVING)
+	}
+	a.log.Info("ready")
+}
+
+// sessionHash names a session to upstreams: a keyed hash, since the id itself
+// is what the store is keyed by.
+func sessionHash(keys *seal.Keyring) func(session.ID) string {
+	box := keys.For("session-hash")
+	return func(id session.ID) string {
+		sum := box.Sum(id[:])
+		return base64.RawURLEncoding.EncodeToString(sum[:18])
+	}
+}
+
+type revokeFunc func(context.Context, session.RefreshToken) error
+
+func (f revokeFunc) Revoke(ctx context.Context, t session.RefreshToken) error { return f(ctx, t) }
+
+func identityHeaders(h config.Headers) authz.Identity {
+	return authz.Identity{UserID: h.UserID, Email: h.Email, Name: h.Name, AuthTime: h.AuthTime, SessionID: h.SessionID, Claims: h.Claims}
+}
+
+func (a *App) checkOptions(sessions authz.Sessions, external *url.URL, identity authz.Identity) authz.Options {
+	o := authz.Options{
+		Sessions: sessions, Refresher: a.refresher, Activity: a.life, RP: a.relying,
+		ExternalURL: external, PathPrefix: a.cfg.PathPrefix,
+		CookieName: a.cfg.Session.Cookie.Name, OwnCookies: rp.LoginCookiePrefix,
+		Identity: identity, WaitOnDue: a.cfg.Refresh.OnDue == config.DueWait, MaxWait: a.cfg.Refresh.MaxWait.Std(),
+		Registerer: a.registry, Log: a.log,
+	}
+	for _, r := range a.cfg.Rules {
+		o.Rules = append(o.Rules, authz.Rule{
+			PathPrefix: r.Match.PathPrefix, NoSession: r.Session == config.SessionNone, Bearer: authz.Bearer(r.Bearer),
+		})
+	}
+	return o
+}

@@ -1,0 +1,133 @@
+package boltstore
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"github.com/lamplighter/lamplighter/pkg/session"
+	"github.com/lamplighter/lamplighter/pkg/store"
+	"go.etcd.io/bbolt"
+)
+
+// Due implements store.Index, from memory.
+func (s *Store) Due(ctx context.Context, before, usedSince time.Time, limit int) ([]store.DueEntry, time.Time, error) {
+	if err := s.open(ctx); err != nil {
+		return nil, time.Time{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	page, next := s.due.Due(before, usedSince, limit)
+	return page, next, nil
+}
+
+// open: the calls that only read memory must not outlive Close either.
+func (s *Store) open(ctx context.Context) error {
+	select {
+	case <-s.closing:
+		return unavailable(errClosed)
+	default:
+	}
+	if err := context.Cause(ctx); err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+// Touch implements store.Index.
+func (s *Store) Touch(ctx context.Context, used map[session.ID]time.Time) error {
+	return s.write(ctx, &write{
+		do: func(tx *bbolt.Tx) error {
+			b, live := tx.Bucket(bucketUsed), tx.Bucket(bucketSessions)
+			for id, at := range used {
+				if live.Get(id[:]) == nil || !at.After(lastUse(b, id[:])) {
+					continue
+				}
+				if err := b.Put(id[:], binary.BigEndian.AppendUint64(nil, uint64(at.UnixNano()))); err != nil {
+					return broken(err)
+				}
+			}
+			return nil
+		},
+		then: func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			for id, at := range used {
+				s.due.Touch(id, at)
+			}
+		},
+	})
+}
+
+// Find implements store.Index.
+func (s *Store) Find(ctx context.Context, k session.SubjectKey) ([]session.ID, error) {
+	if err := s.open(ctx); err != nil {
+		return nil, err
+	}
+	var candidates []session.ID
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		c := tx.Bucket(bucketSubjects).Cursor()
+		for sum := range s.codec.SubjectSums(k) {
+			for key, _ := c.Seek(sum[:]); bytes.HasPrefix(key, sum[:]); key, _ = c.Next() {
+				if rest := key[len(sum):]; len(rest) == len(session.ID{}) {
+					candidates = append(candidates, session.ID(rest))
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	var ids []session.ID
+	seen := make(map[session.ID]bool)
+	for _, id := range candidates {
+		r, err := s.Get(ctx, id)
+		switch {
+		case err == nil && r.BelongsTo(k) && !seen[id]:
+			seen[id] = true
+			ids = append(ids, id)
+		case err != nil && !errors.Is(err, session.ErrNotFound) && !errors.Is(err, session.ErrEnded):
+			return nil, err
+		}
+	}
+	return ids, nil
+}
+
+// Reap implements store.Index; the sessions come from memory.
+func (s *Store) Reap(ctx context.Context, now, unusedSince time.Time, limit int) ([]session.ID, error) {
+	if err := s.dropTombs(ctx, now); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var ids []session.ID
+	for id, end := range s.ends {
+		if len(ids) == limit {
+			break
+		}
+		if s.due.Used(id).Before(unusedSince) || !now.Before(end) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+func (s *Store) dropTombs(ctx context.Context, now time.Time) error {
+	return s.write(ctx, &write{do: func(tx *bbolt.Tx) error {
+		b := tx.Bucket(bucketTombs)
+		var old [][]byte // a cursor must not delete while it walks
+		err := b.ForEach(func(k, v []byte) error {
+			if t, err := store.DecodeTombstone(v); err == nil && !now.Before(t.Until) {
+				old = append(old, bytes.Clone(k))
+			}
+			return nil
+		})
+		for _, k := range old {
+			err = errors.Join(err, b.Delete(k))
+		}
+		return broken(err)
+	}})
+}

@@ -1,0 +1,195 @@
+package boltstore
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/lamplighter/lamplighter/pkg/seal"
+	"github.com/lamplighter/lamplighter/pkg/session"
+	"github.com/lamplighter/lamplighter/pkg/store"
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+var (
+	bucketFormat   = []byte("format")
+	bucketSessions = []byte("sessions") // id → record
+	bucketTombs    = []byte("tombstones")
+	bucketUsed     = []byte("used")     // id → Unix nanoseconds of the last use
+	bucketSubjects = []byte("subjects") // keyed hash, id → nothing
+	keyFormat      = []byte("version")
+	format         = []byte("1")
+)
+
+// ErrFormat is a file that a newer Lamplighter, or something else, has written.
+var ErrFormat = errors.New("store file is not of this version of lamplighter")
+
+var errDamaged = errors.New("store file is damaged")
+
+// Options of Open.
+type Options struct {
+	Path string // its folder must exist
+	Keys *seal.Keyring
+	Log  *slog.Logger
+}
+
+const (
+	lockTimeout = 2 * time.Second // for another process to let go of the file
+	fileMode    = 0o600
+)
+
+// Open opens or creates the store. The errors say what to do. A damaged file is
+// set aside and a new one begun; only the log tells.
+func Open(o Options) (*Store, error) {
+	err := probe(o.Path)
+	if errors.Is(err, errDamaged) {
+		if err = setAside(o, err); err != nil {
+			return nil, err
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	db, err := openBolt(o.Path, false)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		db: db, codec: store.NewCodec(o.Keys), keys: o.Keys, log: o.Log,
+		owners: make(map[string]bool), ends: make(map[session.ID]time.Time),
+		queue: make(chan *write, maxBatch), closing: make(chan struct{}), closed: make(chan struct{}),
+	}
+	if err := s.load(); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	go s.commitLoop()
+	return s, nil
+}
+
+// openBolt tells apart what a person must do about it.
+func openBolt(path string, readOnly bool) (*bbolt.DB, error) {
+	db, err := bbolt.Open(path, fileMode, &bbolt.Options{
+		Timeout: lockTimeout, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, ReadOnly: readOnly,
+	})
+	switch {
+	case err == nil:
+		return db, nil
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, fmt.Errorf("open store: %s is in use by another process; one lamplighter owns a store file: stop the other, or give this one its own store.bolt.path", path)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("open store: folder %s does not exist; create it, writable for this user, or change store.bolt.path", filepath.Dir(path))
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return nil, fmt.Errorf("open store: %w; make %s and its folder writable for this user (uid %d), or change store.bolt.path", err, path, os.Getuid())
+	default:
+		return nil, fmt.Errorf("open store %s: %w", path, err)
+	}
+}
+
+// probe walks an existing file read-only: every page that bbolt will look at,
+// and every record's plain part. bbolt itself checks pages in a goroutine of
+// its own, where a fault would end the process.
+func probe(path string) (err error) {
+	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+		return nil // nothing there, or openBolt tells better
+	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", errDamaged, p)
+		}
+	}()
+	db, err := openBolt(path, true)
+	if err != nil {
+		for _, damage := range []error{bolterrors.ErrInvalid, bolterrors.ErrChecksum, bolterrors.ErrVersionMismatch} {
+			if errors.Is(err, damage) {
+				return fmt.Errorf("%w: %w", errDamaged, damage)
+			}
+		}
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return db.View(walk)
+}
+
+func walk(tx *bbolt.Tx) error {
+	buckets := 0
+	err := tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
+		buckets++
+		var last []byte
+		sum := byte(0)
+		return b.ForEach(func(k, v []byte) error {
+			if last != nil && bytes.Compare(last, k) >= 0 {
+				return fmt.Errorf("%w: keys of %q are out of order", errDamaged, name)
+			}
+			last = bytes.Clone(k)
+			for _, c := range v { // touch every page
+				sum ^= c
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return err
+	}
+	if b := tx.Bucket(bucketFormat); buckets > 0 && (b == nil || !bytes.Equal(b.Get(keyFormat), format)) {
+		return fmt.Errorf("open store %s: %w; point store.bolt.path elsewhere, or run the version that wrote it", tx.DB().Path(), ErrFormat)
+	}
+	return nil
+}
+
+func setAside(o Options, why error) error {
+	aside := o.Path + ".corrupt-" + time.Now().UTC().Format("20060102T150405Z")
+	if err := os.Rename(o.Path, aside); err != nil {
+		return fmt.Errorf("set damaged store aside: %w", err)
+	}
+	o.Log.Error("store file is damaged: it is set aside and a new one begun, everybody must sign in again", "path", o.Path, "kept_as", aside, "problem", why)
+	return nil
+}
+
+// load creates the buckets and rebuilds what is kept in memory.
+func (s *Store) load() error {
+	err := s.db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range [][]byte{bucketFormat, bucketSessions, bucketTombs, bucketUsed, bucketSubjects} {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return err
+			}
+		}
+		return tx.Bucket(bucketFormat).Put(keyFormat, format)
+	})
+	if err != nil {
+		return fmt.Errorf("write store %s: %w; is there space left?", s.db.Path(), err)
+	}
+	unreadable, sealedWithOther := 0, 0
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		used := tx.Bucket(bucketUsed)
+		return tx.Bucket(bucketSessions).ForEach(func(k, v []byte) error {
+			m, err := store.DecodeMeta(v)
+			if err != nil || !bytes.Equal(m.ID[:], k) {
+				unreadable++
+				return nil
+			}
+			if _, err := s.codec.Decode(v); err != nil {
+				sealedWithOther++
+			}
+			s.ends[m.ID] = m.EndsAt
+			s.due.Restore(m, lastUse(used, k))
+			return nil
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("read store %s: %w", s.db.Path(), err)
+	}
+	if unreadable+sealedWithOther > 0 {
+		s.log.Error("sessions cannot be read: their users get 503 until session.keys_file holds the key they were sealed with",
+			"path", s.db.Path(), "damaged", unreadable, "other_key", sealedWithOther, "keys", s.keys)
+	}
+	return nil
+}
