@@ -190,6 +190,7 @@ func TestIDTokenAtRefresh(t *testing.T) {
 		{"another nonce", map[string]any{"nonce": "x"}, nil, renewed, true},
 		{"expired", map[string]any{"exp": at(-time.Minute)}, nil, renewed, false},
 		{"iat in the future", map[string]any{"iat": at(time.Hour)}, nil, renewed, false},
+		{"no iat", map[string]any{"iat": nil}, nil, renewed, false},
 		{"azp is another", map[string]any{"azp": "them"}, nil, renewed, false},
 		{"at_hash of another token", map[string]any{"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"}, nil, renewed, false},
 		{"signature that cannot be checked", nil, forged, renewed, false},

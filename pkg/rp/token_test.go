@@ -232,6 +232,15 @@ func TestSent(t *testing.T) {
 			readRequest(c)
 			say(c, "HTTP/1.1 200 OK\r\nContent-Length: 10485760\r\n\r\n"+strings.Repeat(" ", 10<<20))
 		}, class: session.Unknown, sent: true, err: "too long"},
+		{name: "a body without end", serve: func(c net.Conn) {
+			readRequest(c)
+			say(c, "HTTP/1.1 200 OK\r\n\r\n")
+			for {
+				if _, err := c.Write(make([]byte, 4096)); err != nil {
+					return
+				}
+			}
+		}, class: session.Unknown, sent: true, err: "too long"},
 		{name: "redirect", serve: func(c net.Conn) {
 			readRequest(c)
 			say(c, "HTTP/1.1 307 Temporary Redirect\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n")
