@@ -54,7 +54,7 @@ func (p *RP) handle(r *http.Request) (found session.Handle, ok bool) {
 		if err != nil {
 			continue
 		}
-		if ok && h != found {
+		if ok && !h.Equal(found) {
 			return session.Handle{}, false
 		}
 		found, ok = h, true

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 )
 
@@ -19,14 +20,14 @@ const HandleLen = 43
 var ErrBadHandle = errors.New("parse handle: want 43 base64url characters")
 
 // Handle is the secret in the browser's cookie, 256 bits from crypto/rand. It
-// is never stored and never logged.
-type Handle struct{ secret Secret }
+// is never stored and never logged. Compare handles with Equal.
+type Handle struct{ value *string } // a pointer for the reason given at Secret; not interned, since one is made for every Check
 
 // NewHandle draws a handle.
 func NewHandle() Handle {
 	var b [32]byte
 	_, _ = rand.Read(b[:]) // never fails since Go 1.24: it crashes the process instead
-	return Handle{NewSecret(base64.RawURLEncoding.EncodeToString(b[:]))}
+	return Handle{new(base64.RawURLEncoding.EncodeToString(b[:]))}
 }
 
 // ParseHandle takes a cookie value. It accepts exactly the strings NewHandle
@@ -39,20 +40,28 @@ func ParseHandle(s string) (Handle, error) {
 	if _, err := base64.RawURLEncoding.Strict().Decode(b[:], []byte(s)); err != nil {
 		return Handle{}, ErrBadHandle
 	}
-	return Handle{NewSecret(s)}, nil
+	return Handle{&s}, nil
 }
 
 // Reveal returns the cookie value.
-func (h Handle) Reveal() string { return h.secret.Reveal() }
+func (h Handle) Reveal() string {
+	if h.value == nil {
+		return ""
+	}
+	return *h.value
+}
+
+// Equal reports whether h and other are the same handle.
+func (h Handle) Equal(other Handle) bool { return h.Reveal() == other.Reveal() }
 
 // ID is the name under which the session is stored.
-func (h Handle) ID() ID { return sha256.Sum256([]byte(h.secret.Reveal())) }
+func (h Handle) ID() ID { return sha256.Sum256([]byte(h.Reveal())) }
 
-// Format, LogValue: a handle opens a session, so it prints as nothing.
-func (h Handle) Format(f fmt.State, verb rune) { h.secret.Format(f, verb) }
+// Format implements fmt.Formatter: a handle opens a session, so no verb prints it.
+func (h Handle) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // LogValue implements slog.LogValuer.
-func (h Handle) LogValue() slog.Value { return h.secret.LogValue() }
+func (h Handle) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // ID is the SHA-256 of a Handle. It opens nothing, but it names one user's
 // session for as long as that lives, so logs get a short form and metrics none.

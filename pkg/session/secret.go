@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"unique"
 )
 
 const redacted = "[redacted]"
@@ -13,20 +14,33 @@ const redacted = "[redacted]"
 // Secret is a string that nothing prints by accident: fmt (every verb), slog,
 // encoding/json and encoding.TextMarshaler users see "[redacted]" or an error.
 // The zero value is the absent secret. Secrets compare with ==.
-type Secret struct{ value string }
+//
+// The string is behind a pointer, since fmt cannot call Format on an unexported
+// field of somebody's struct: there it prints an address.
+type Secret struct{ value unique.Handle[string] }
 
 // NewSecret wraps value.
-func NewSecret(value string) Secret { return Secret{value} }
+func NewSecret(value string) Secret {
+	if value == "" {
+		return Secret{}
+	}
+	return Secret{unique.Make(value)}
+}
 
 // Reveal returns the secret itself, for the one place that must send or seal it.
-func (s Secret) Reveal() string { return s.value }
+func (s Secret) Reveal() string {
+	if s.IsZero() {
+		return ""
+	}
+	return s.value.Value()
+}
 
 // IsZero reports whether there is no secret.
-func (s Secret) IsZero() bool { return s.value == "" }
+func (s Secret) IsZero() bool { return s == Secret{} }
 
 // Equal compares in constant time.
 func (s Secret) Equal(other Secret) bool {
-	return subtle.ConstantTimeCompare([]byte(s.value), []byte(other.value)) == 1
+	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(other.Reveal())) == 1
 }
 
 // Format implements fmt.Formatter, so that no verb reaches the value.

@@ -22,11 +22,16 @@ func TestSecretsRedactThemselves(t *testing.T) {
 		ID:      session.IDToken{Secret: session.NewSecret(canary)},
 	}}
 	h := session.NewHandle()
+	foreign := struct {
+		token  session.Secret
+		handle session.Handle
+		nested *session.Handle
+	}{s.Token.Access.Secret, h, &h}
 	var log bytes.Buffer
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "s", s, "t", s.Token.Access, "p", &s.Token, "h", h)
 	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "s", s, "t", s.Token.Access, "p", &s.Token, "h", h)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
-		fmt.Fprintf(&log, verb+" "+verb+" "+verb+" "+verb+"\n", s, &s, s.Token.Refresh, h)
+		fmt.Fprintf(&log, strings.Repeat(verb+" ", 6)+"\n", s, &s, s.Token.Refresh, h, foreign, &foreign)
 	}
 	if b, err := json.Marshal(s); err == nil {
 		t.Errorf("json.Marshal of a session: want a refusal, got %s", b)
