@@ -12,7 +12,8 @@ import (
 // package session leave it (ErrNotFound, ErrExists, ErrEnded, ErrMoved,
 // ErrBusy, ErrNotYet, ErrUnavailable), possibly wrapped; a context error is
 // ErrUnavailable too. After ErrUnavailable a call may or may not have taken
-// effect: every method can be repeated.
+// effect: every method can be repeated. Sessions and records are values: what a
+// caller does to one it has given or been given never changes the store.
 //
 // A record that cannot be read (unknown key, failed open, impossible content)
 // is ErrUnavailable and an alarm: never ErrNotFound, never deleted.

@@ -183,12 +183,23 @@ func (s *Store) get(id session.ID) (store.Record, error) {
 		return store.Record{}, session.ErrNotFound
 	}
 	r.Used = s.due.Used(id)
-	return r, nil
+	return unshared(r), nil
 }
 
 func (s *Store) put(r store.Record) {
-	s.records[r.Session.ID] = r
+	s.records[r.Session.ID] = unshared(r)
 	s.due.Put(r)
+}
+
+// unshared is r with its own map and attempt. Records cross the store's border
+// as values, in and out: whatever a caller does to one stays the caller's.
+func unshared(r store.Record) store.Record {
+	r.Session.Identity.Claims = maps.Clone(r.Session.Identity.Claims)
+	if r.Attempt != nil {
+		open := *r.Attempt
+		r.Attempt = &open
+	}
+	return r
 }
 
 func live(ctx context.Context) error {

@@ -112,7 +112,7 @@ func (p *probe) same(what string, got, want any) {
 // unchanged expects f to leave the record as it is.
 func (p *probe) unchanged(what string, id session.ID, f func()) {
 	p.Helper()
-	before := p.get(id)
+	before := clone(p.get(id))
 	f()
 	p.same(what+" must have no effect", p.get(id), before)
 }

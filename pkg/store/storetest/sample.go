@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"crypto/rand"
+	"maps"
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/session"
@@ -53,4 +54,14 @@ func secret() session.Secret { return session.NewSecret(rand.Text()) }
 func newAttemptID() (id store.AttemptID) {
 	_, _ = rand.Read(id[:]) // never fails
 	return id
+}
+
+// clone shares nothing with r.
+func clone(r store.Record) store.Record {
+	r.Session.Identity.Claims = maps.Clone(r.Session.Identity.Claims)
+	if r.Attempt != nil {
+		open := *r.Attempt
+		r.Attempt = &open
+	}
+	return r
 }
