@@ -96,16 +96,15 @@ func (l *Lifecycle) Use(ctx context.Context, v *session.View, now time.Time) err
 			return l.over(ctx, id, session.ReasonIdle, store.Cond{UnusedSince: now.Add(-l.opts.Idle)})
 		}
 	}
-	l.uses.note(id, now, v.Session.Token.Lifetime)
-	if now.After(last.Add(l.opts.Idle - 2*flushEvery)) {
-		// The next flush may come after the idle end as another reader sees it.
-		if now.Sub(last) < noteEvery {
-			return nil
-		}
+	if now.After(last.Add(l.opts.Idle-2*flushEvery)) && now.Sub(last) >= noteEvery {
+		// The next flush may come after the idle end as another reader sees it. A
+		// use that could not be written is none: the next request must write its own.
 		if err := l.opts.Store.Touch(ctx, map[session.ID]time.Time{id: now}); err != nil {
 			return fmt.Errorf("write last use: %w", err)
 		}
+		l.opts.Changed()
 	}
+	l.uses.note(id, now, v.Session.Token.Lifetime)
 	return nil
 }
 
@@ -170,7 +169,8 @@ func (l *Lifecycle) flush(ctx context.Context) error {
 	return nil
 }
 
-// reap ends sessions that nobody will come back to.
+// reap ends sessions that nobody will come back to. One that cannot be ended is
+// left for the next round and keeps no other from its end.
 func (l *Lifecycle) reap(ctx context.Context) error {
 	const page = 500
 	for {
@@ -180,17 +180,18 @@ func (l *Lifecycle) reap(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("list sessions to reap: %w", err)
 		}
+		var failed error
 		for _, id := range ids {
 			why, only := session.ReasonIdle, store.Cond{UnusedSince: unusedSince}
 			if s, err := l.Get(ctx, id); err == nil && !now.Before(s.EndsAt) {
 				why, only = session.ReasonAbsolute, store.Cond{}
 			}
 			if _, err := l.EndIf(ctx, id, why, only); err != nil && !errors.Is(err, session.ErrMoved) && !errors.Is(err, session.ErrNotFound) {
-				return err
+				failed = err
 			}
 		}
-		if len(ids) < page {
-			return nil
+		if failed != nil || len(ids) < page {
+			return failed
 		}
 	}
 }
