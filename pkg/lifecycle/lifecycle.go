@@ -46,6 +46,8 @@ type Lifecycle struct {
 	opts Options
 	uses useMap
 
+	mu          sync.Mutex
+	closed      bool // no revocation may start: Close is waiting for those under way
 	revocations sync.WaitGroup
 	stop        context.Context // done: revocations give up
 	cancel      context.CancelFunc
@@ -111,7 +113,13 @@ func (l *Lifecycle) EndIf(ctx context.Context, id session.ID, why session.Reason
 
 // Revoke has s's refresh token revoked in the background, in a few tries.
 func (l *Lifecycle) Revoke(s session.Session) {
-	if s.Token.Refresh.IsZero() || l.stop.Err() != nil {
+	if s.Token.Refresh.IsZero() {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		l.opts.Metrics.unrevoked.Inc()
 		return
 	}
 	l.revocations.Go(func() { l.revoke(s) })
@@ -141,9 +149,12 @@ func (l *Lifecycle) revoke(s session.Session) {
 }
 
 // Close flushes the last uses and waits for revocations under way until ctx is
-// done; then they are given up.
+// done; then they are given up. Later ones are not made.
 func (l *Lifecycle) Close(ctx context.Context) error {
 	err := l.flush(ctx)
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
 	done := make(chan struct{})
 	go func() { l.revocations.Wait(); close(done) }()
 	select {
