@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/session"
+	"github.com/lamplighter/lamplighter/pkg/store"
 	"github.com/lamplighter/lamplighter/test/faultstore"
 )
 
@@ -259,4 +260,44 @@ func TestReplayAsksTheStoreBeforeThePost(t *testing.T) {
 			t.Errorf("the store was asked %d times", n)
 		}
 	})
+}
+
+// TestVerdictOnALostRace: the provider refuses our token because somebody else
+// has spent it, and has made revision 2 of it. The verdict is on our attempt
+// alone: the session lives, and the waiters get the winner's token.
+func TestVerdictOnALostRace(t *testing.T) {
+	t.Parallel()
+	for _, c := range []session.Class{session.Dead, session.Foreign} {
+		t.Run(c.String(), func(t *testing.T) {
+			play(t, setup{deadline: time.Hour}, func(r *rig) {
+				s := r.login(60 * time.Second)
+				answer := make(chan struct{})
+				r.op.does(held(answer, refuses(c)))
+				v := r.view(s.ID)
+				r.ref.Start(v)
+				synctest.Wait()
+				winner := r.winner(s)
+				close(answer)
+				got, err := r.ref.Wait(context.Background(), v)
+				if err != nil || got.Session.Token.Access != winner.Token.Access {
+					t.Errorf("the waiter got %v, %v, want the winner's token", got, err)
+				}
+				synctest.Wait()
+				r.wantRevision(s.ID, 2)
+				r.wantRevoked()
+			})
+		})
+	}
+}
+
+// winner makes revision 2 behind the refresher's back.
+func (r *rig) winner(s session.Session) session.Session {
+	r.t.Helper()
+	next := s.Renew(session.Grant{
+		Access: session.AccessToken{Secret: session.NewSecret(canary + "-winner")}, Issued: time.Now(), Lifetime: time.Minute,
+	}, r.policy)
+	if err := r.mem.Commit(context.Background(), store.Attempt{SessionID: s.ID, Revision: 1, ID: store.AttemptID{9}}, next); err != nil {
+		r.t.Fatal(err)
+	}
+	return next
 }

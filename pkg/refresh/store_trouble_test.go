@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/session"
-	"github.com/lamplighter/lamplighter/pkg/store"
 	"github.com/lamplighter/lamplighter/test/faultstore"
 )
 
@@ -340,12 +339,7 @@ func TestLateWinner(t *testing.T) {
 		v := r.view(s.ID)
 		r.ref.Start(v)
 		synctest.Wait()
-		winner := s.Renew(session.Grant{
-			Access: session.AccessToken{Secret: session.NewSecret(canary + "-winner")}, Issued: time.Now(), Lifetime: time.Minute,
-		}, r.policy)
-		if err := r.mem.Commit(context.Background(), store.Attempt{SessionID: s.ID, Revision: 1, ID: store.AttemptID{9}}, winner); err != nil {
-			t.Fatal(err)
-		}
+		winner := r.winner(s)
 		close(answer)
 		got, err := r.ref.Wait(context.Background(), v)
 		if err != nil || got.Session.Token.Access != winner.Token.Access {
@@ -372,12 +366,7 @@ func TestLateWinnerAfterTheWaitersWereServed(t *testing.T) {
 		if _, err := r.wait(s.ID); err != nil {
 			t.Fatal(err)
 		}
-		winner := s.Renew(session.Grant{
-			Access: session.AccessToken{Secret: session.NewSecret(canary + "-winner")}, Issued: time.Now(), Lifetime: time.Minute,
-		}, r.policy)
-		if err := r.mem.Commit(context.Background(), store.Attempt{SessionID: s.ID, Revision: 1, ID: store.AttemptID{9}}, winner); err != nil {
-			t.Fatal(err)
-		}
+		winner := r.winner(s)
 		r.store.Mend()
 		r.pass(1100 * time.Millisecond)
 		if v := r.view(s.ID); v.Session.Token.Access != winner.Token.Access {
