@@ -15,7 +15,7 @@ type broken struct {
 
 func brokenStores() []broken {
 	return slices.Concat(
-		brokenCreate(), brokenGet(),
+		brokenCreate(), brokenGet(), brokenBegin(), brokenOrder(),
 	)
 }
 

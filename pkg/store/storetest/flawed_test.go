@@ -50,10 +50,11 @@ func (c *call) answer(err error) { c.err, c.answered = err, true }
 
 // flawed is memstore with a flaw.
 type flawed struct {
-	mem   *memstore.Store
-	flaws []flaw
-	stale *memstore.Store // what a restart finds, if not the latest
-	kept  call            // whatever a flaw wants to remember
+	mem       *memstore.Store
+	flaws     []flaw
+	stale     *memstore.Store // what a restart finds, if not the latest
+	kept      call            // whatever a flaw wants to remember
+	restarted bool
 }
 
 func flawedBackend(flaws ...flaw) Backend {
@@ -64,7 +65,7 @@ func flawedBackend(flaws ...flaw) Backend {
 			if o.stale == nil {
 				o.stale = o.mem
 			}
-			return &flawed{mem: o.stale.Restarted(), flaws: flaws, kept: o.kept}
+			return &flawed{mem: o.stale.Restarted(), flaws: flaws, kept: o.kept, restarted: true}
 		},
 	}
 }

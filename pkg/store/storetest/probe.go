@@ -73,6 +73,14 @@ func (p *probe) begin(id session.ID) store.Attempt {
 	return a
 }
 
+// renew makes the next revision of s and returns it.
+func (p *probe) renew(s session.Session) session.Session {
+	p.Helper()
+	next := renewed(s)
+	p.ok("Commit", p.s.Commit(p.ctx, p.begin(s.ID), next))
+	return next
+}
+
 func (p *probe) fail(a store.Attempt, f session.Failure) {
 	p.Helper()
 	p.ok("Fail", p.s.Fail(p.ctx, a, f))
