@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -60,16 +61,27 @@ func (s *Store) Create(ctx context.Context, ses session.Session) error {
 			if tx.Bucket(bucketTombs).Get(ses.ID[:]) != nil || tx.Bucket(bucketSessions).Get(ses.ID[:]) != nil {
 				return session.ErrExists
 			}
-			for _, k := range store.SubjectKeys(ses) {
-				sum := s.codec.SubjectSum(k)
-				if err := tx.Bucket(bucketSubjects).Put(append(sum[:], ses.ID[:]...), nil); err != nil {
-					return broken(err)
-				}
-			}
-			return broken(tx.Bucket(bucketSessions).Put(ses.ID[:], encoded))
+			return s.save(tx, ses, encoded)
 		},
 		then: func() { s.remember(r) },
 	})
+}
+
+// save writes a record, and the index entries that it does not have yet: a
+// refresh may tell another sid.
+func (s *Store) save(tx *bbolt.Tx, ses session.Session, encoded []byte) error {
+	index := tx.Bucket(bucketSubjects)
+	for _, k := range store.SubjectKeys(ses) {
+		sum := s.codec.SubjectSum(k)
+		key := append(sum[:], ses.ID[:]...)
+		if c, _ := index.Cursor().Seek(key); bytes.Equal(c, key) {
+			continue
+		}
+		if err := index.Put(key, nil); err != nil {
+			return broken(err)
+		}
+	}
+	return broken(tx.Bucket(bucketSessions).Put(ses.ID[:], encoded))
 }
 
 // Get implements store.Store.
@@ -135,16 +147,15 @@ func (s *Store) step(ctx context.Context, id session.ID, next func(store.Record)
 			if after, changed, err = next(before); err != nil || !changed {
 				return err
 			}
-			var out []byte
 			if after.Session.Revision == before.Session.Revision {
-				out, err = s.codec.WithMeta(encoded, after)
+				encoded, err = s.codec.WithMeta(encoded, after)
 			} else {
-				out, err = s.codec.Encode(after)
+				encoded, err = s.codec.Encode(after)
 			}
 			if err != nil {
 				return unavailable(err)
 			}
-			return broken(tx.Bucket(bucketSessions).Put(id[:], out))
+			return s.save(tx, after.Session, encoded)
 		},
 		then: func() {
 			if changed {

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -44,6 +43,7 @@ type Options struct {
 const (
 	lockTimeout = 2 * time.Second // for another process to let go of the file
 	fileMode    = 0o600
+	keySample   = 100 // sessions opened at start, to notice a lost key without opening a million
 )
 
 // Open opens or creates the store. The errors say what to do. A damaged file is
@@ -93,58 +93,6 @@ func openBolt(path string, readOnly bool) (*bbolt.DB, error) {
 	}
 }
 
-// probe walks an existing file read-only: every page that bbolt will look at,
-// and every record's plain part. bbolt itself checks pages in a goroutine of
-// its own, where a fault would end the process.
-func probe(path string) (err error) {
-	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
-		return nil // nothing there, or openBolt tells better
-	}
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %v", errDamaged, p)
-		}
-	}()
-	db, err := openBolt(path, true)
-	if err != nil {
-		for _, damage := range []error{bolterrors.ErrInvalid, bolterrors.ErrChecksum, bolterrors.ErrVersionMismatch} {
-			if errors.Is(err, damage) {
-				return fmt.Errorf("%w: %w", errDamaged, damage)
-			}
-		}
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	return db.View(walk)
-}
-
-func walk(tx *bbolt.Tx) error {
-	buckets := 0
-	err := tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
-		buckets++
-		var last []byte
-		sum := byte(0)
-		return b.ForEach(func(k, v []byte) error {
-			if last != nil && bytes.Compare(last, k) >= 0 {
-				return fmt.Errorf("%w: keys of %q are out of order", errDamaged, name)
-			}
-			last = bytes.Clone(k)
-			for _, c := range v { // touch every page
-				sum ^= c
-			}
-			return nil
-		})
-	})
-	if err != nil {
-		return err
-	}
-	if b := tx.Bucket(bucketFormat); buckets > 0 && (b == nil || !bytes.Equal(b.Get(keyFormat), format)) {
-		return fmt.Errorf("open store %s: %w; point store.bolt.path elsewhere, or run the version that wrote it", tx.DB().Path(), ErrFormat)
-	}
-	return nil
-}
-
 func setAside(o Options, why error) error {
 	aside := o.Path + ".corrupt-" + time.Now().UTC().Format("20060102T150405Z")
 	if err := os.Rename(o.Path, aside); err != nil {
@@ -167,17 +115,20 @@ func (s *Store) load() error {
 	if err != nil {
 		return fmt.Errorf("write store %s: %w; is there space left?", s.db.Path(), err)
 	}
-	unreadable, sealedWithOther := 0, 0
+	damaged, checked, otherKey := 0, 0, 0
 	err = s.db.View(func(tx *bbolt.Tx) error {
 		used := tx.Bucket(bucketUsed)
 		return tx.Bucket(bucketSessions).ForEach(func(k, v []byte) error {
 			m, err := store.DecodeMeta(v)
 			if err != nil || !bytes.Equal(m.ID[:], k) {
-				unreadable++
+				damaged++
 				return nil
 			}
-			if _, err := s.codec.Decode(v); err != nil {
-				sealedWithOther++
+			if checked < keySample {
+				checked++
+				if _, err := s.codec.Decode(v); err != nil {
+					otherKey++
+				}
 			}
 			s.ends[m.ID] = m.EndsAt
 			s.due.Restore(m, lastUse(used, k))
@@ -187,9 +138,9 @@ func (s *Store) load() error {
 	if err != nil {
 		return fmt.Errorf("read store %s: %w", s.db.Path(), err)
 	}
-	if unreadable+sealedWithOther > 0 {
+	if damaged+otherKey > 0 {
 		s.log.Error("sessions cannot be read: their users get 503 until session.keys_file holds the key they were sealed with",
-			"path", s.db.Path(), "damaged", unreadable, "other_key", sealedWithOther, "keys", s.keys)
+			"path", s.db.Path(), "damaged", damaged, "checked", checked, "sealed_with_another_key", otherKey, "keys", s.keys)
 	}
 	return nil
 }
