@@ -41,6 +41,9 @@ func TestReplayIsRefusedWithoutATokenRequest(t *testing.T) {
 	q.Set("state", b.begin("/b").Query().Get("state"))
 	wantPage(t, b.get("/auth/callback?"+q.Encode()), http.StatusBadRequest)
 
+	// another code under the used state
+	wantPage(t, before.get("/auth/callback?code=another&state="+u.Query().Get("state")), http.StatusBadRequest, `href="/a"`)
+
 	if l := p.Ledger(); len(l.Received) != 1 || l.Revoked != 0 || len(w.vault.sessions()) != 1 {
 		t.Errorf("%d token requests, %d revoked families, %d sessions", len(l.Received), l.Revoked, len(w.vault.sessions()))
 	}

@@ -42,7 +42,11 @@ func allowed(w http.ResponseWriter, r *http.Request, method string) bool {
 		return true
 	}
 	w.Header().Set("Allow", method)
-	problem(w, http.StatusMethodNotAllowed, "Use "+method+"; a link or another site must not be able to do this.")
+	detail := "Use " + method + " here."
+	if method == http.MethodPost {
+		detail += " A link or an image must not be able to sign anybody out."
+	}
+	problem(w, http.StatusMethodNotAllowed, detail)
 	return false
 }
 

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -232,6 +233,40 @@ func TestRotatedSigningKeyIsFetched(t *testing.T) {
 	if resp := h.login(b, "/"); resp.StatusCode != http.StatusSeeOther || len(w.vault.sessions()) != 2 || h.fetches() != 2 {
 		t.Errorf("%d, %d fetches", resp.StatusCode, h.fetches())
 	}
+}
+
+// A fetch of the keys that hangs must not hang the ones after it.
+func TestKeyFetchThatHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHostile(t)
+		var hang atomic.Bool
+		w, b := h.world(t, func(o *rp.Options) {
+			real := o.Transport
+			o.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+				if r.URL.Path == "/keys" && hang.Load() {
+					<-r.Context().Done()
+					return nil, r.Context().Err()
+				}
+				return real.RoundTrip(r)
+			})
+		})
+		hang.Store(true)
+		wantPage(t, h.login(b, "/"), http.StatusServiceUnavailable)
+		hang.Store(false)
+		if resp := h.login(b, "/"); resp.StatusCode != http.StatusSeeOther {
+			t.Errorf("later: %d, log %s", resp.StatusCode, w.log)
+		}
+		s := w.vault.sessions()[0]
+		hang.Store(true)
+		h.kid, h.nonce = "k2", ""
+		start := time.Now()
+		if a := w.Refresh(t.Context(), s); a.Class != session.Renewed || !a.Grant.ID.IsZero() || time.Since(start) != 2*time.Second {
+			t.Errorf("a refresh waits %v for keys: %+v", time.Since(start), a)
+		}
+		synctest.Wait()
+		time.Sleep(10 * time.Second) // the fetch ends by itself
+	})
 }
 
 func TestKeyFetchesAreThrottled(t *testing.T) {

@@ -137,6 +137,12 @@ func TestUnreadableAttemptsGoFirst(t *testing.T) {
 	if got := len(b.names(attempts)); got != 4 {
 		t.Errorf("%d attempt cookies left", got)
 	}
+	for range 6 {
+		b.begin("/")
+	}
+	if b.jar[recent] == nil {
+		t.Error("the note of recent logins went for an attempt")
+	}
 }
 
 func TestReturnPathIsLocal(t *testing.T) {

@@ -96,6 +96,22 @@ func TestRunStops(t *testing.T) {
 	})
 }
 
+// Stopping is no trouble with the provider.
+func TestRunStopsQuietly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := undiscovered(t, options(t, roundTripper(func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := w.Run(ctx); err != nil || w.log.String() != "" {
+			t.Errorf("%v, log %s", err, w.log)
+		}
+	})
+}
+
 func TestDiscoveryRefuses(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(map[string]any){

@@ -303,6 +303,40 @@ func TestDyingConnectionsDoNotRepeatARequest(t *testing.T) {
 	}
 }
 
+// The life of a token is counted from the instant before its request is written,
+// however long the way to a connection was.
+func TestIssuedIsAfterTheDial(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHostile(t)
+		discovery := h.transport()
+		slow := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+			time.Sleep(3 * time.Second)
+			here, there := net.Pipe()
+			go func() {
+				readRequest(there)
+				time.Sleep(2 * time.Second)
+				say(there, "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n"+`{"access_token":"a"}`)
+			}()
+			return here, nil
+		}}
+		defer slow.CloseIdleConnections()
+		w, _ := h.world(t, func(o *rp.Options) {
+			o.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+				if r.URL.Path == "/token" {
+					return slow.RoundTrip(r)
+				}
+				return discovery.RoundTrip(r)
+			})
+		})
+		start := time.Now()
+		a := w.Refresh(t.Context(), stored("canary"))
+		if got := a.Grant.Issued.Sub(start); a.Class != session.Renewed || got != 3*time.Second {
+			t.Errorf("issued %v after the start: %+v", got, a)
+		}
+	})
+}
+
 func TestPastDeadlineNothingIsSent(t *testing.T) {
 	t.Parallel()
 	w, p := withOP(t)
