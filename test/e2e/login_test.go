@@ -125,7 +125,7 @@ func TestLogin(t *testing.T) {
 		t.Errorf("%d code exchanges, want 1", got)
 	}
 	for _, line := range landed.Echo(t).Headers["cookie"] {
-		if strings.Contains(line, "bff") {
+		if strings.Contains(line, "__Host-bff") {
 			t.Error("the app saw a cookie of ours")
 		}
 	}
