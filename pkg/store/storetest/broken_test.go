@@ -15,7 +15,8 @@ type broken struct {
 
 func brokenStores() []broken {
 	return slices.Concat(
-		brokenCreate(), brokenGet(), brokenBegin(), brokenOrder(),
+		brokenCreate(), brokenGet(), brokenBegin(), brokenOrder(), brokenCommit(),
+		brokenExtend(), brokenFailForms(), brokenFail(),
 	)
 }
 

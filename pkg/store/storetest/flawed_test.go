@@ -52,9 +52,10 @@ func (c *call) answer(err error) { c.err, c.answered = err, true }
 type flawed struct {
 	mem       *memstore.Store
 	flaws     []flaw
-	stale     *memstore.Store // what a restart finds, if not the latest
-	kept      call            // whatever a flaw wants to remember
 	restarted bool
+	stale     *memstore.Store     // what a restart finds, if not the latest
+	kept      call                // whatever a flaw wants to remember
+	lie       func(*store.Record) // what a flaw lets Get show from now on
 }
 
 func flawedBackend(flaws ...flaw) Backend {
@@ -92,6 +93,9 @@ func (f *flawed) do(method string, c *call, ask func()) {
 	}
 	if !c.answered {
 		ask()
+	}
+	if f.lie != nil && method == "Get" && c.err == nil {
+		f.lie(&c.r)
 	}
 	for _, fl := range f.flaws {
 		if fl.after != nil && (fl.method == method || fl.method == "") {

@@ -36,8 +36,8 @@ func (p *probe) restart() {
 // until lets time pass up to at.
 func (p *probe) until(at time.Time) { p.b.Sleep(time.Until(at)) }
 
-// from is the instant d from now.
-func (p *probe) from(d time.Duration) time.Time { return time.Now().Round(0).Add(d) }
+// from is the instant d from now, and odd: a store that rounds is found out.
+func (p *probe) from(d time.Duration) time.Time { return time.Now().Round(0).Add(d + 7) }
 
 // create stores a new session, changed by each of with.
 func (p *probe) create(with ...func(*session.Session)) session.Session {
@@ -84,6 +84,25 @@ func (p *probe) renew(s session.Session) session.Session {
 func (p *probe) fail(a store.Attempt, f session.Failure) {
 	p.Helper()
 	p.ok("Fail", p.s.Fail(p.ctx, a, f))
+}
+
+func (p *probe) touch(id session.ID, used time.Time) {
+	p.Helper()
+	p.ok("Touch", p.s.Touch(p.ctx, map[session.ID]time.Time{id: used}))
+}
+
+// due is id's entry in the due index, whenever it is due; zero: none. It does
+// not expire or park anything.
+func (p *probe) due(id session.ID) store.DueEntry {
+	p.Helper()
+	page, _, err := p.s.Due(p.ctx, time.Now().Add(59*time.Minute), time.Time{}, 1000)
+	p.ok("Due", err)
+	for _, e := range page {
+		if e.ID == id {
+			return e
+		}
+	}
+	return store.DueEntry{}
 }
 
 func (p *probe) end(id session.ID, why session.Reason) session.Session {

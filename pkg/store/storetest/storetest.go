@@ -52,7 +52,7 @@ func Run(t *testing.T, b Backend) {
 func checks() []check {
 	var all []check
 	for _, some := range [][]check{
-		createChecks(), getChecks(), beginChecks(), orderChecks(),
+		createChecks(), getChecks(), beginChecks(), orderChecks(), commitChecks(), failChecks(),
 	} {
 		all = append(all, some...)
 	}
