@@ -48,6 +48,9 @@ func serve(cfg config.Config) error {
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
 
+	// A file that may not grow is an error of that write, not the end of the process.
+	signal.Ignore(syscall.SIGXFSZ)
+
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	done := make(chan error, 1)

@@ -78,10 +78,18 @@ func (l *Lifecycle) Create(ctx context.Context, s session.Session) error {
 	return nil
 }
 
-// Get reads a session from the store of record; the errors are the store's.
+// Get reads a session from the store of record, without using it; the errors are
+// the store's. A session whose time is up is session.ErrEnded, reaped or not.
 func (l *Lifecycle) Get(ctx context.Context, id session.ID) (session.Session, error) {
 	r, err := l.opts.Store.Get(ctx, id)
-	return r.Session, err
+	if err != nil {
+		return session.Session{}, err
+	}
+	now := l.opts.Now()
+	if !now.Before(r.Session.EndsAt) || now.After(later(l.uses.last(id), r.Used).Add(l.opts.Idle)) {
+		return session.Session{}, session.ErrEnded
+	}
+	return r.Session, nil
 }
 
 // End ends a session for good and returns what it was. When it returns nil, no

@@ -183,7 +183,7 @@ func (l *Lifecycle) reap(ctx context.Context) error {
 		var failed error
 		for _, id := range ids {
 			why, only := session.ReasonIdle, store.Cond{UnusedSince: unusedSince}
-			if s, err := l.Get(ctx, id); err == nil && !now.Before(s.EndsAt) {
+			if r, err := l.opts.Store.Get(ctx, id); err == nil && !now.Before(r.Session.EndsAt) {
 				why, only = session.ReasonAbsolute, store.Cond{}
 			}
 			if _, err := l.EndIf(ctx, id, why, only); err != nil && !errors.Is(err, session.ErrMoved) && !errors.Is(err, session.ErrNotFound) {

@@ -18,7 +18,7 @@ type Process struct {
 	exit error         // written before done is closed
 }
 
-// Start starts cmd, whose SysProcAttr it sets.
+// Start starts cmd, to whose SysProcAttr it adds.
 func Start(cmd *exec.Cmd) (*Process, error) {
 	bindToParent(cmd)
 	p := &Process{done: make(chan struct{})}

@@ -288,7 +288,10 @@ func TestIdleAndAbsoluteEnds(t *testing.T) {
 			time.Sleep(10 * time.Minute)
 			busy.Fetch("/").Bearer(t)
 		}
-		time.Sleep(2 * time.Minute)
+		time.Sleep(61*time.Minute - time.Since(begun))
+		if a := idle.Fetch("/auth/session"); a.Status != http.StatusUnauthorized {
+			t.Errorf("the session page after over an hour: %v, want 401", a)
+		}
 		if a := idle.Fetch("/"); a.Status != http.StatusUnauthorized {
 			t.Errorf("unused for over an hour: %v, want 401", a)
 		}

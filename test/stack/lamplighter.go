@@ -52,8 +52,13 @@ type Lamplighter struct {
 	config string
 	env    []string
 	plain  bool
-	log    *log
-	proc   *child.Process
+	// FileLimit is the largest file in bytes that the next process may write
+	// (RLIMIT_FSIZE); 0: no limit.
+	FileLimit int
+	// UID is who the next process runs as; 0: whoever runs the test.
+	UID  uint32
+	log  *log
+	proc *child.Process
 	// Admin is the address of the admin listener, once started.
 	Admin string
 }
@@ -90,6 +95,13 @@ func (l *Lamplighter) Launch() {
 		l.t.Fatal(err)
 	}
 	cmd := exec.Command(path, "serve", "--config", l.config)
+	if l.FileLimit > 0 {
+		const block = 512 // of POSIX ulimit -f
+		cmd = exec.Command("sh", "-c", fmt.Sprintf(`ulimit -f %d && exec "$@"`, l.FileLimit/block), "sh", path, "serve", "--config", l.config)
+	}
+	if l.UID != 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: l.UID, Gid: l.UID}}
+	}
 	cmd.Env = append(os.Environ(), l.env...)
 	l.log.begin()
 	cmd.Stderr, cmd.Stdout = l.log, l.log
@@ -176,6 +188,19 @@ func (l *Lamplighter) Terminate() error { return l.proc.Stop(stopWithin) }
 // Signal sends s.
 func (l *Lamplighter) Signal(s syscall.Signal) { _ = l.proc.Signal(s) }
 
+// Fails launches a process that is expected to end by itself, and returns its
+// exit code and what it wrote.
+func (l *Lamplighter) Fails() (code int, output string) {
+	l.t.Helper()
+	l.Launch()
+	select {
+	case <-l.proc.Done():
+	case <-time.After(startWithin):
+		l.t.Fatalf("lamplighter still runs after %v\n%s", startWithin, l.log)
+	}
+	return l.Wait(), l.log.newest()
+}
+
 // Wait returns the exit code.
 func (l *Lamplighter) Wait() int {
 	if err := l.proc.Wait(); err != nil {
@@ -226,6 +251,13 @@ func (l *log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
+}
+
+// newest is what the newest process has written.
+func (l *log) newest() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.b.Bytes()[l.since:])
 }
 
 // field finds a JSON line of the newest process by its message.

@@ -68,11 +68,25 @@ func Start(t testing.TB, o Options) *Stack {
 	})
 	_, port, _ := strings.Cut(s.Envoy.Addr(), ":")
 	s.URL = "http://localhost:" + port
+	s.prepare(t, o)
+	s.Lamplighter.Start()
+	return s
+}
+
+// Prepare is Start without Envoy and app, and with lamplighter not started: for
+// tests of how it starts and ends.
+func Prepare(t testing.TB, o Options) *Stack {
+	t.Helper()
+	s := &Stack{Dir: dir(t), URL: "http://localhost:8080"}
+	s.prepare(t, o)
+	return s
+}
+
+func (s *Stack) prepare(t testing.TB, o Options) {
+	t.Helper()
 	s.startOP(t, o)
 	s.Lamplighter = s.NewLamplighter(t, s.WriteConfig(t, o.Config), o.Env)
 	s.Lamplighter.plain = o.Plain
-	s.Lamplighter.Start()
-	return s
 }
 
 // CheckAddress is where Envoy asks.

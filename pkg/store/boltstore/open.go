@@ -67,6 +67,9 @@ func Open(o Options) (*Store, error) {
 		owners: make(map[string]bool), ends: make(map[session.ID]time.Time),
 		queue: make(chan *write, maxBatch), closing: make(chan struct{}), closed: make(chan struct{}),
 	}
+	if err := s.create(); err != nil {
+		return nil, errors.Join(fmt.Errorf("write store %s: %w; is there space left?", o.Path, err), db.Close())
+	}
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -102,21 +105,31 @@ func setAside(o Options, why error) error {
 	return nil
 }
 
-// load creates the buckets and rebuilds what is kept in memory.
-func (s *Store) load() error {
-	err := s.db.Update(func(tx *bbolt.Tx) error {
+// create writes the buckets of a new store. An existing one is left as it is, so
+// that a start that fails later has changed nothing.
+func (s *Store) create() error {
+	old := false
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		old = tx.Bucket(bucketFormat) != nil
+		return nil
+	})
+	if err != nil || old {
+		return err
+	}
+	return s.db.Update(func(tx *bbolt.Tx) error {
 		for _, name := range [][]byte{bucketFormat, bucketSessions, bucketTombs, bucketUsed, bucketSubjects} {
-			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			if _, err := tx.CreateBucket(name); err != nil {
 				return err
 			}
 		}
 		return tx.Bucket(bucketFormat).Put(keyFormat, format)
 	})
-	if err != nil {
-		return fmt.Errorf("write store %s: %w; is there space left?", s.db.Path(), err)
-	}
+}
+
+// load rebuilds what is kept in memory.
+func (s *Store) load() error {
 	damaged, checked, otherKey := 0, 0, 0
-	err = s.db.View(func(tx *bbolt.Tx) error {
+	err := s.db.View(func(tx *bbolt.Tx) error {
 		used := tx.Bucket(bucketUsed)
 		return tx.Bucket(bucketSessions).ForEach(func(k, v []byte) error {
 			m, err := store.DecodeMeta(v)
