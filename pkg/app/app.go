@@ -24,6 +24,10 @@ import (
 // stopWithin bounds Stop: less than the 30 s that Kubernetes grants.
 const stopWithin = 25 * time.Second
 
+// drainWithin bounds the wait for Checks in flight: longer than Envoy waits for
+// one. A health Watch never ends by itself.
+const drainWithin = 6 * time.Second
+
 // Options of New that are not configuration.
 type Options struct {
 	Log *slog.Logger
@@ -109,8 +113,9 @@ func (a *App) ended(what string, err error) {
 // asks another replica if there is one.
 func (a *App) stopChecks(ctx context.Context) error {
 	a.health.Shutdown()
-	cut := context.AfterFunc(ctx, a.grpc.Stop)
-	defer cut()
+	ctx, cancel := context.WithTimeout(ctx, drainWithin)
+	defer cancel()
+	defer context.AfterFunc(ctx, a.grpc.Stop)()
 	a.grpc.GracefulStop()
 	return nil
 }

@@ -6,7 +6,7 @@
 // A process is never half up: whatever New or Listen has opened when a later
 // step fails is closed again, and the error says what to do.
 //
-// Stopping is in this order, so that nothing that was promised is lost: health
-// says NOT_SERVING, Checks in flight finish, the sweep stops, refreshes under
+// Stopping is in this order, so that nothing that was promised is lost: the
+// sweep stops, health says NOT_SERVING, Checks in flight finish, refreshes under
 // way finish and are stored, last uses are flushed, the store is closed.
 package app

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -46,6 +47,8 @@ type Stack struct {
 	Lamplighter *Lamplighter
 	// URL is the app's origin as the browser sees it, without a slash at the end.
 	URL string
+
+	stopOP func()
 }
 
 // Client registered at the OP.
@@ -123,12 +126,16 @@ func (s *Stack) startOP(t testing.TB, o Options) {
 	s.OP = provider
 	server.Config.Handler = provider
 	server.Start()
-	t.Cleanup(func() {
+	s.stopOP = sync.OnceFunc(func() {
 		provider.Close()
 		server.CloseClientConnections()
 		server.Close()
 	})
+	t.Cleanup(s.StopOP)
 }
+
+// StopOP takes the provider away: nothing listens there any more.
+func (s *Stack) StopOP() { s.stopOP() }
 
 // WriteConfig writes the generated config file, with the top-level keys of over
 // in place of its own, and returns its path.
