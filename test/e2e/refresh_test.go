@@ -160,6 +160,7 @@ func TestKilledWhileTheProviderHoldsTheRequest(t *testing.T) {
 	s := stack.Start(t, stack.Options{AccessTokenLife: 10 * time.Second, Config: noSweep})
 	b := s.Browser(t)
 	b.Login("/", "ada")
+	s.OP.SetAccessTokenLife(time.Minute) // of the next token: it outlives a slow restart
 	fault(t, s, op.Fault{HoldBefore: true})
 	eventually(t, "the provider holds a refresh request", func() bool {
 		b.Fetch("/")

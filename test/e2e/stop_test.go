@@ -38,6 +38,7 @@ func heldRefresh(t *testing.T) (*stack.Stack, *stack.Browser) {
 	s := stack.Start(t, stack.Options{AccessTokenLife: 10 * time.Second, Config: noSweep})
 	b := s.Browser(t)
 	b.Login("/", "ada")
+	s.OP.SetAccessTokenLife(time.Minute) // of the next token: it outlives a slow restart
 	fault(t, s, op.Fault{HoldAfter: true, Times: 1})
 	eventually(t, "the provider holds the answer", func() bool {
 		b.Fetch("/")
