@@ -21,7 +21,8 @@ type dueItem struct {
 	pos  int // in queue; -1: parked
 }
 
-// Put sets where a record stands in the index. A parked session re-enters.
+// Put sets where a record stands in the index. A parked session re-enters with a
+// new revision only: nobody uses it because an attempt begins or fails.
 func (x *DueIndex) Put(r Record) {
 	x.put(DueEntry{ID: r.Session.ID, Revision: r.Session.Revision, DueAt: r.DueAt, Exp: r.Session.Token.Exp()}, r.Used)
 }
@@ -35,9 +36,12 @@ func (x *DueIndex) put(e DueEntry, used time.Time) {
 		it = &dueItem{pos: -1}
 		x.items[e.ID] = it
 	}
+	enters := it.pos >= 0 || it.Revision != e.Revision
 	it.DueEntry = e
 	it.used = later(it.used, used)
-	x.enter(it)
+	if enters {
+		x.enter(it)
+	}
 }
 
 // Restore is Put for a record of which only the plain part has been read.
