@@ -114,7 +114,7 @@ func problem(t *testing.T, name, method string, a stack.Answer) {
 // if it changes something or opens a socket.
 func TestAnswersWithASession(t *testing.T) {
 	t.Parallel()
-	const elsewhere = "Origin: https://evil.example"
+	const evilOrigin = "Origin: https://evil.example"
 	socket := []string{"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA=="}
 	with := func(lines ...string) []string { return append(lines, "Content-Length: 0") }
 	upgrade := func(lines ...string) []string { return append(lines, socket...) }
@@ -124,18 +124,18 @@ func TestAnswersWithASession(t *testing.T) {
 		{"a POST of this site", "POST", with("Sec-Fetch-Site: same-origin", "Origin: ORIGIN"), 200},
 		{"a POST of this site, old browser", "POST", with("Origin: ORIGIN"), 200},
 		{"a POST of no browser", "POST", with(), 200},
-		{"a POST of another site", "POST", with("Sec-Fetch-Site: cross-site", elsewhere), 403},
+		{"a POST of another site", "POST", with("Sec-Fetch-Site: cross-site", evilOrigin), 403},
 		{"a POST of another site that lies about its origin", "POST", with("Sec-Fetch-Site: cross-site", "Origin: ORIGIN"), 403},
-		{"a POST of another site, old browser", "POST", with(elsewhere), 403},
+		{"a POST of another site, old browser", "POST", with(evilOrigin), 403},
 		{"a POST of a page without an origin", "POST", with("Origin: null"), 403},
 		{"a POST of a sibling subdomain", "POST", with("Sec-Fetch-Site: same-site", "Origin: http://sibling.localhost"), 403},
-		{"PUT of another site", "PUT", with("Sec-Fetch-Site: cross-site", elsewhere), 403},
-		{"DELETE of another site", "DELETE", []string{"Sec-Fetch-Site: cross-site", elsewhere}, 403},
-		{"PATCH of another site, old browser", "PATCH", with(elsewhere), 403},
+		{"PUT of another site", "PUT", with("Sec-Fetch-Site: cross-site", evilOrigin), 403},
+		{"DELETE of another site", "DELETE", []string{"Sec-Fetch-Site: cross-site", evilOrigin}, 403},
+		{"PATCH of another site, old browser", "PATCH", with(evilOrigin), 403},
 		{"a method of nobody's", "PURGE", []string{"Sec-Fetch-Site: cross-site"}, 403},
 		{"a WebSocket of this site", "GET", upgrade("Sec-Fetch-Site: same-origin", "Origin: ORIGIN"), 200},
-		{"a WebSocket of another site", "GET", upgrade("Sec-Fetch-Site: cross-site", elsewhere), 403},
-		{"a WebSocket of another site, old browser", "GET", upgrade(elsewhere), 403},
+		{"a WebSocket of another site", "GET", upgrade("Sec-Fetch-Site: cross-site", evilOrigin), 403},
+		{"a WebSocket of another site, old browser", "GET", upgrade(evilOrigin), 403},
 	}
 	for _, bootstrap := range []string{envoytest.Shipped, envoytest.Bare} {
 		t.Run(bootstrap, func(t *testing.T) {
