@@ -17,6 +17,8 @@ func brokenStores() []broken {
 	return slices.Concat(
 		brokenCreate(), brokenGet(), brokenBegin(), brokenOrder(), brokenCommit(),
 		brokenExtend(), brokenFailForms(), brokenFail(),
+		brokenEnd(), brokenTombstone(), brokenEndIf(),
+		brokenDue(), brokenTouch(), brokenFind(), brokenReap(),
 	)
 }
 

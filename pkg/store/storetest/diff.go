@@ -33,7 +33,7 @@ func (d *differences) walk(path string, got, want reflect.Value) {
 		d.walkStruct(path, got, want)
 	case reflect.Pointer:
 		if got.IsNil() || want.IsNil() {
-			d.note(path, got.IsNil() == want.IsNil(), got.IsNil(), want.IsNil())
+			d.note(path+" is nil", got.IsNil() == want.IsNil(), got.IsNil(), want.IsNil())
 			return
 		}
 		d.walk(path, got.Elem(), want.Elem())
