@@ -2,106 +2,171 @@ package authz
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/session"
 )
 
-// kind is what becomes of a request.
-type kind string
+// verdict is what becomes of a request.
+type verdict uint8
 
-// The kinds; their text is the value of the metric label "decision".
+// The verdicts. The zero value is a denial, and only allow and anonymous are not.
 const (
-	allow       kind = "allow"       // with a session's headers
-	anonymous   kind = "anonymous"   // without identity
-	login       kind = "login"       // a navigation goes to the OP
-	noSession   kind = "no_session"  // 401
-	crossSite   kind = "cross_site"  // 403
-	unavailable kind = "unavailable" // 503 + Retry-After
-	relying     kind = "relying"     // the relying party answers
-	malformed   kind = "malformed"   // 400
+	broken      verdict = iota // 503: a defect of ours
+	allow                      // with a session's headers
+	anonymous                  // without identity
+	own                        // the relying party answers its own paths
+	login                      // a navigation goes to the OP
+	noSession                  // 401
+	noBearer                   // 401: the path takes no client's authorization
+	twoBearers                 // 400
+	malformed                  // 400
+	crossSite                  // 403
+	unavailable                // 503 + Retry-After
+	verdicts                   // how many
 )
+
+// String is the value of the metric label "decision".
+func (v verdict) String() string {
+	return [verdicts]string{
+		"broken", "allow", "anonymous", "own", "login", "no_session", "no_bearer", "two_bearers", "malformed", "cross_site", "unavailable",
+	}[v]
+}
 
 // decision is the answer before it has a form.
 type decision struct {
-	kind       kind
-	view       *session.View // with allow
-	retryAfter time.Duration // with unavailable
+	verdict    verdict
+	headers    *prepared     // with allow
+	left       time.Duration // with allow: until the token expires
 	keepBearer bool          // with anonymous: the client's own
+	retryAfter time.Duration // with unavailable
 }
 
-const minRetryAfter = time.Second
+// serveAt decides to serve v's token.
+func serveAt(v *session.View, now time.Time) decision {
+	p, ok := v.Headers.(*prepared)
+	if !ok || len(p.set) == 0 {
+		return decision{verdict: broken}
+	}
+	return decision{verdict: allow, headers: p, left: v.Window.Exp.Sub(now)}
+}
 
-// without is the decision for a request that has no usable session.
-func without(r request, rule Rule) decision {
+// retryAfter is what a 503 asks for when nobody knows better.
+const (
+	minRetryAfter = time.Second
+	retryAfter    = 2 * time.Second
+)
+
+// settings are what decisions know of the configuration.
+type settings struct {
+	prefix    string // of the relying party's own paths
+	origin    string
+	waitOnDue bool
+}
+
+// decideAlone decides what needs no session. If ok is false, the session of the
+// request's handle must be looked up.
+func decideAlone(r *request, rule Rule, hasHandle bool, set *settings) (d decision, ok bool) {
 	switch {
-	case rule.Bearer == BearerPass && r.authorization != "" && !r.manyCredentials:
-		return decision{kind: anonymous, keepBearer: true}
-	case rule.NoSession:
-		return decision{kind: anonymous}
-	case r.navigation():
-		return decision{kind: login}
-	default:
-		return decision{kind: noSession}
+	case strings.HasPrefix(r.path, set.prefix):
+		return decision{verdict: own}, true
+	case r.preflight():
+		return decision{verdict: anonymous}, true
+	case r.authorized && rule.Bearer == BearerReject:
+		return decision{verdict: noBearer}, true
+	case r.authorized && rule.Bearer == BearerPass && r.credential() == manifold:
+		return decision{verdict: twoBearers}, true
+	case rule.NoSession || !hasHandle:
+		return decideWithout(r, rule), true
+	case r.forgeable(set.origin):
+		return decision{verdict: crossSite}, true
 	}
+	return decision{}, false
 }
 
-// failed is the decision when a session has no token that could be served: v is
-// past its expiry, or could not be read at all (nil).
-func failed(r request, rule Rule, v *session.View, err error, now time.Time) decision {
-	if v != nil && now.Before(v.Window.Exp) && !errors.Is(err, session.ErrEnded) {
-		return decision{kind: allow, view: v} // a token that lives beats any 503
+// decideWithout decides for a request that has no session.
+func decideWithout(r *request, rule Rule) decision {
+	switch {
+	case r.authorized && rule.Bearer == BearerPass && r.credential() == bearer:
+		return decision{verdict: anonymous, keepBearer: true}
+	case rule.NoSession:
+		return decision{verdict: anonymous}
+	case r.navigation():
+		return decision{verdict: login}
+	default:
+		return decision{verdict: noSession}
 	}
-	if errors.Is(err, session.ErrEnded) || errors.Is(err, session.ErrNotFound) {
-		return without(r, rule)
-	}
-	d := decision{kind: unavailable, retryAfter: minRetryAfter}
-	if f, ok := errors.AsType[*session.RefreshError](err); ok {
-		if f.Class == session.Refused || f.Class == session.Dead || f.Class == session.Foreign {
-			return without(r, rule) // another try will not help, a login may
-		}
-		d.retryAfter = max(minRetryAfter, f.RetryAt.Sub(now))
-	}
-	return d
 }
 
 // step is what a session's token needs before it can be served.
 type step uint8
 
 const (
-	serve      step = iota
-	background      // serve, and start a refresh
-	wait            // a refresh comes first
-	tooEarly        // expired, and the next attempt is not due yet
-	over            // expired, and nothing can refresh it
+	serve  step = iota
+	kick        // serve, and see to a refresh
+	wait        // a refresh comes first
+	giveUp      // past its expiry, and a refresh is pointless now
 )
 
-// nextStep is pure: freshness, back-off and policy → step.
+// nextStep is what to do about v's token at now.
 func nextStep(v *session.View, now time.Time, waitOnDue bool) step {
-	freshness := v.Window.Freshness(now)
-	backedOff := now.Before(v.NotBefore)
+	freshness, alive := v.Window.Freshness(now), now.Before(v.Window.Exp)
 	switch {
 	case freshness == session.Fresh:
 		return serve
-	case v.Session.Token.Refresh.IsZero():
-		return over
-	case freshness == session.Due && backedOff:
-		return serve
+	case v.Session.Token.Refresh.IsZero() || now.Before(v.NotBefore):
+		if alive {
+			return serve
+		}
+		return giveUp
 	case freshness == session.Due && !waitOnDue:
-		return background
-	case backedOff:
-		return tooEarly
+		return kick
 	default:
 		return wait
 	}
 }
 
-// waitBudget is how long a Check may wait: less than Envoy's own deadline, past
-// which the client would get an empty 503.
-func waitBudget(maxWait time.Duration, now, deadline time.Time, hasDeadline bool) time.Duration {
-	if !hasDeadline {
-		return maxWait
+// decideGivenUp decides for a session whose token is past its expiry at now and
+// cannot be refreshed now.
+func decideGivenUp(r *request, rule Rule, v *session.View, now time.Time) decision {
+	if v.Session.Token.Refresh.IsZero() || v.LastClass == session.Refused {
+		return decideWithout(r, rule) // only a login helps
 	}
-	left := deadline.Sub(now)
-	return max(0, min(maxWait, left-max(25*time.Millisecond, left/10)))
+	return later(v.NotBefore, now)
+}
+
+// decideFailed decides for a session that cannot be read or used because of err
+// (v is nil), or whose token could not be refreshed because of err.
+func decideFailed(r *request, rule Rule, v *session.View, err error, now time.Time) decision {
+	if errors.Is(err, session.ErrEnded) || errors.Is(err, session.ErrNotFound) {
+		return decideWithout(r, rule)
+	}
+	if v != nil && now.Before(v.Window.Exp) {
+		return serveAt(v, now) // a token that lives beats any 503
+	}
+	failure, ok := errors.AsType[*session.RefreshError](err)
+	if !ok {
+		return decision{verdict: unavailable, retryAfter: retryAfter}
+	}
+	switch failure.Class {
+	case session.Dead, session.Foreign, session.Refused:
+		return decideWithout(r, rule) // another try will not help, a login may
+	default:
+		return later(failure.RetryAt, now)
+	}
+}
+
+// later asks the client to come back at an instant, if it is known.
+func later(at, now time.Time) decision {
+	if at.IsZero() {
+		return decision{verdict: unavailable, retryAfter: retryAfter}
+	}
+	return decision{verdict: unavailable, retryAfter: max(minRetryAfter, at.Sub(now))}
+}
+
+// budget is how long a Check may take that Envoy waits left for: less, since past
+// that the client would get Envoy's own, empty 503.
+func budget(left time.Duration) time.Duration {
+	return max(0, left-max(25*time.Millisecond, left/10))
 }

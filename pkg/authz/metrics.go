@@ -2,26 +2,33 @@ package authz
 
 import "github.com/prometheus/client_golang/prometheus"
 
+// Registerer is where the metrics of a Server go.
+type Registerer = prometheus.Registerer
+
+// metrics have no label that names a user or session.
 type metrics struct {
-	checks   map[kind]prometheus.Observer // looked up once, not on every Check
+	checks   [verdicts]prometheus.Observer // looked up once, not on every Check
 	toExpiry prometheus.Histogram
+	panics   prometheus.Counter
 }
 
-func newMetrics(r prometheus.Registerer) *metrics {
+func newMetrics(r Registerer) *metrics {
 	duration := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "bff_check_duration_seconds", Help: "Time to answer a Check, by decision.",
 		Buckets: []float64{.00001, .000025, .00005, .0001, .00025, .0005, .001, .005, .025, .1, .5, 1, 3},
 	}, []string{"decision"})
 	m := &metrics{
-		checks: make(map[kind]prometheus.Observer),
 		toExpiry: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "bff_token_seconds_to_expiry", Help: "Life left in the access token of an allowed request.",
 			Buckets: []float64{0, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 1800, 3600},
 		}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "bff_check_panics_total", Help: "Checks denied because of a defect in lamplighter.",
+		}),
 	}
-	for _, k := range []kind{allow, anonymous, login, noSession, crossSite, unavailable, relying, malformed} {
-		m.checks[k] = duration.WithLabelValues(string(k))
+	for v := range verdicts {
+		m.checks[v] = duration.WithLabelValues(v.String())
 	}
-	r.MustRegister(duration, m.toExpiry)
+	r.MustRegister(duration, m.toExpiry, m.panics)
 	return m
 }

@@ -2,17 +2,18 @@ package authz
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/session"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Sessions looks a session up. session.ErrNotFound and session.ErrEnded mean
-// that there is none; anything else that the store is in trouble.
+// that there is none; anything else, that the store is in trouble.
 type Sessions interface {
 	Get(ctx context.Context, id session.ID) (*session.View, error)
 }
@@ -26,20 +27,22 @@ type Refresher interface {
 }
 
 // Activity records that a request uses a session, and ends sessions whose time
-// is up: session.ErrEnded then.
+// is up: session.ErrEnded then. After any other error the request must not be
+// served.
 type Activity interface {
 	Use(ctx context.Context, v *session.View, now time.Time) error
 }
 
-// Options of New.
+// Options of New. Rules, Identity, WaitOnDue and Now may be left out.
 type Options struct {
-	Sessions  Sessions
+	Sessions  Sessions // its views carry what Encoder.Encode prepared
 	Refresher Refresher
 	Activity  Activity
 	// RP serves PathPrefix, and GET <PathPrefix>login?return_to=… for navigations
-	// without a session.
+	// without a session. Its request's context ends before Envoy gives up: what
+	// must not be cut off is detached by RP.
 	RP          http.Handler
-	ExternalURL *url.URL // the origin that browsers see
+	ExternalURL *url.URL // the origin that browsers see, spelled as they do in Origin
 	PathPrefix  string   // "/auth/"
 	CookieName  string   // of the session cookie
 	// OwnCookies begins the names of all other cookies of ours.
@@ -48,18 +51,23 @@ type Options struct {
 	Identity   Identity
 	WaitOnDue  bool          // refresh.on_due: wait
 	MaxWait    time.Duration // longest wait for a refresh
-	Registerer prometheus.Registerer
+	Registerer Registerer
 	Log        *slog.Logger
 	Now        func() time.Time // nil: time.Now; for clock-step tests
 }
 
-// Identity names the headers that tell upstreams who the user is. An empty name
-// is not sent. No client can supply any of them, in any spelling.
-type Identity struct {
-	UserID    string
-	Email     string
-	Name      string
-	AuthTime  string            // of the real authentication, RFC 3339 in UTC
-	SessionID string            // a keyed hash, never the id
-	Claims    map[string]string // further claim → header
+func (o *Options) check() error {
+	switch {
+	case o.Sessions == nil, o.Refresher == nil, o.Activity == nil, o.RP == nil, o.Registerer == nil, o.Log == nil:
+		return errors.New("sessions, refresher, activity, relying party, registerer and log are required")
+	case o.ExternalURL == nil || o.ExternalURL.Scheme == "" || o.ExternalURL.Host == "":
+		return errors.New("external url is not an origin")
+	case len(o.PathPrefix) < 3 || o.PathPrefix[0] != '/' || !strings.HasSuffix(o.PathPrefix, "/"):
+		return errors.New("path prefix does not begin and end with a slash")
+	case o.CookieName == "" || o.OwnCookies == "": // an empty prefix would name every cookie
+		return errors.New("names of our cookies are missing")
+	case o.MaxWait <= 0:
+		return errors.New("longest wait is not positive")
+	}
+	return nil
 }

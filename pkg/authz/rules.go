@@ -1,6 +1,10 @@
 package authz
 
-import "strings"
+import (
+	"net/url"
+	"strings"
+	"unicode/utf8"
+)
 
 // Bearer is what happens to an Authorization header that the client sent.
 type Bearer string
@@ -10,58 +14,103 @@ type Bearer string
 const (
 	BearerStrip  Bearer = "strip"  // removed
 	BearerReject Bearer = "reject" // 401
-	BearerPass   Bearer = "pass"   // reaches upstream when there is no session: API clients with their own token
+	// BearerPass lets one Bearer credential reach upstream when there is no
+	// session: API clients with their own token. Other schemes are removed, and
+	// several credentials at once are refused (400).
+	BearerPass Bearer = "pass"
 )
 
 // Rule says what requests below a path need.
 type Rule struct {
-	PathPrefix string // in whole segments: /a and /a/ match /a and /a/b, not /ab
-	NoSession  bool   // allowed without a session, and without identity
+	// PathPrefix is compared in whole segments and with case, on the path only:
+	// /a and /a/ both match /a, /a/ and /a/b, and neither matches /ab. (A rule
+	// that guards /admin/ must not leave /admin to the next one.)
+	PathPrefix string
+	NoSession  bool   // allowed without a session, and always without identity
 	Bearer     Bearer // empty: BearerStrip
 }
 
-func (s *Server) rule(path string) Rule {
-	if len(s.opts.Rules) > 0 && canonical(path) {
-		for _, r := range s.opts.Rules {
-			base := strings.TrimSuffix(r.PathPrefix, "/")
-			if rest, ok := strings.CutPrefix(path, base); ok && (rest == "" || rest[0] == '/') {
-				return r
-			}
-		}
+// rules are tried in order.
+type rules []Rule
+
+func newRules(given []Rule) rules {
+	var rs rules
+	for _, r := range given {
+		r.PathPrefix = strings.TrimSuffix(r.PathPrefix, "/")
+		rs = append(rs, r)
 	}
-	return Rule{Bearer: BearerStrip}
+	return rs
 }
 
-// canonical: every reader of the path sees the same segments. A path that an
-// upstream may resolve to another place matches no rule, so it needs a session:
-// /public/..%2fadmin must not be public.
+// of returns the rule of a path. The zero Rule, which demands a session and
+// strips, holds where none matches and for every path that is not canonical.
+func (rs rules) of(path string) Rule {
+	if len(rs) == 0 || !canonical(path) {
+		return Rule{}
+	}
+	for _, r := range rs {
+		if rest, ok := strings.CutPrefix(path, r.PathPrefix); ok && (rest == "" || rest[0] == '/') {
+			return r
+		}
+	}
+	return Rule{}
+}
+
+// canonical: every reader of the path sees the same segments. Envoy leaves paths
+// as they are unless told to normalize them, and an upstream may find another
+// place behind one than we do: /public/..%2fadmin must not be public, nor
+// /%61dmin be outside /admin.
 func canonical(path string) bool {
-	if !strings.HasPrefix(path, "/") || strings.Contains(path, "//") || strings.Contains(path, `\`) {
-		return false
-	}
-	for segment := range strings.SplitSeq(path, "/") {
-		segment, _, _ = strings.Cut(segment, ";") // some servers cut parameters off first
-		if segment == "." || segment == ".." {
+	encoded := false
+	for i := 0; i < len(path); i++ {
+		switch c := path[i]; {
+		case c == '/':
+			if ambiguousSegment(path[i+1:]) {
+				return false
+			}
+		case c == '%':
+			if i+2 >= len(path) || ambiguousEscape(path[i+1], path[i+2]) {
+				return false
+			}
+			encoded, i = true, i+2
+		case c <= ' ' || c >= 0x7f || c == '\\' || c == ';': // some servers cut ;parameters off first
 			return false
 		}
 	}
-	for rest := path; ; {
-		_, after, found := strings.Cut(rest, "%")
-		if !found {
-			return true
-		}
-		if len(after) < 2 || ambiguous(after[:2]) {
-			return false
-		}
-		rest = after
-	}
-}
-
-// ambiguous: the escapes of dot, slash, backslash, percent, semicolon, NUL.
-func ambiguous(hex string) bool {
-	switch strings.ToLower(hex) {
-	case "2e", "2f", "5c", "25", "3b", "00":
+	if !encoded {
 		return true
 	}
-	return false
+	plain, err := url.PathUnescape(path)
+	return err == nil && utf8.ValidString(plain) // overlong forms of / and . are not
+}
+
+// ambiguousSegment looks at what follows a slash: another slash, or . and ..
+func ambiguousSegment(rest string) bool {
+	segment, more, inside := strings.Cut(rest, "/")
+	return segment == "." || segment == ".." || segment == "" && (inside || more != "")
+}
+
+// ambiguousEscape: the byte is one that needs no escape, so that some readers
+// compare it decoded and others do not (RFC 3986 section 6.2.2.2), or one whose
+// decoded form divides a path.
+func ambiguousEscape(high, low byte) bool {
+	h, l := unhex(high), unhex(low)
+	if h > 15 || l > 15 {
+		return true
+	}
+	c := h<<4 | l
+	return c < ' ' || c == 0x7f || alphanumeric(c) || strings.IndexByte("-._~/\\%;?#", c) >= 0
+}
+
+// unhex returns more than 15 for what is no hex digit.
+func unhex(c byte) byte {
+	switch {
+	case c >= '0' && c <= '9':
+		return c - '0'
+	case c >= 'a' && c <= 'f':
+		return c - 'a' + 10
+	case c >= 'A' && c <= 'F':
+		return c - 'A' + 10
+	}
+	return 0xff
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -15,131 +15,149 @@ import (
 // Server implements envoy.service.auth.v3.Authorization. It is safe for
 // concurrent use and immutable.
 type Server struct {
-	opts    Options
-	origin  string // of ExternalURL, as browsers write it in Origin
-	guarded map[string]struct{}
-	always  []string // guarded names, to be removed whether or not Envoy showed them
-	metrics *metrics
+	opts         Options
+	settings     settings
+	rules        rules
+	guard        *guard
+	everything   removal // authorization and the identity headers
+	identityOnly removal
+	metrics      *metrics
 }
 
 // New checks the options.
 func New(o Options) (*Server, error) {
-	if !strings.HasPrefix(o.PathPrefix, "/") || !strings.HasSuffix(o.PathPrefix, "/") {
-		return nil, fmt.Errorf("set up checks: path prefix %q must begin and end with /", o.PathPrefix)
+	if err := o.check(); err != nil {
+		return nil, fmt.Errorf("set up checks: %w", err)
 	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Server{
-		opts: o, origin: o.ExternalURL.Scheme + "://" + o.ExternalURL.Host,
-		guarded: make(map[string]struct{}), metrics: newMetrics(o.Registerer),
-	}
-	for name := range o.Identity.names() {
-		s.guarded[fold(name)] = struct{}{}
-		s.always = append(s.always, strings.ToLower(name))
-	}
-	s.guarded[authorization] = struct{}{}
-	return s, nil
+	g := newGuard(o.Identity)
+	return &Server{
+		opts:         o,
+		settings:     settings{prefix: o.PathPrefix, origin: o.ExternalURL.Scheme + "://" + o.ExternalURL.Host, waitOnDue: o.WaitOnDue},
+		rules:        newRules(o.Rules),
+		guard:        g,
+		everything:   newRemoval(g.names),
+		identityOnly: newRemoval(g.names[1:]),
+		metrics:      newMetrics(o.Registerer),
+	}, nil
 }
 
 // Check answers Envoy; its error is always nil.
 func (s *Server) Check(ctx context.Context, check *authv3.CheckRequest) (answer *authv3.CheckResponse, _ error) {
 	started := time.Now()
-	d := decision{kind: unavailable, retryAfter: minRetryAfter}
 	var r request
+	var d decision
 	defer func() {
-		if recover() != nil {
-			s.opts.Log.Error("check panicked", "stack", string(debug.Stack()))
-			d = decision{kind: unavailable, retryAfter: minRetryAfter}
-			answer = s.denied(r, d)
+		if defect := recover(); defect != nil {
+			d = decision{}
+			answer = s.defective(defect)
 		}
-		s.metrics.checks[d.kind].Observe(time.Since(started).Seconds())
+		s.metrics.checks[d.verdict].Observe(time.Since(started).Seconds())
 	}()
-	r, err := s.read(check)
-	if err != nil {
-		d = decision{kind: malformed}
-		return s.denied(r, d), nil
+	var err error
+	if r, err = read(check, s.guard); err != nil {
+		d = decision{verdict: malformed}
+		return s.denied(&r, d), nil
 	}
-	d = s.decide(ctx, r)
-	switch d.kind {
+	d = s.decide(ctx, &r)
+	switch d.verdict {
 	case allow, anonymous:
-		return s.ok(r, d), nil
-	case relying:
-		return s.relying(ctx, r, r.method, r.target), nil
+		return s.ok(&r, d), nil
+	case own:
+		return s.relying(ctx, &r), nil
 	case login:
-		return s.relying(ctx, r, "GET", s.loginTarget(r)), nil
+		return s.login(ctx, &r), nil
 	default:
-		return s.denied(r, d), nil
+		return s.denied(&r, d), nil
 	}
 }
 
-func (s *Server) decide(ctx context.Context, r request) decision {
-	if strings.HasPrefix(r.path, s.opts.PathPrefix) {
-		return decision{kind: relying}
+// defective answers for a Check that panicked. The panic's value is logged only
+// when the runtime made it: any other may hold anything.
+func (s *Server) defective(defect any) *authv3.CheckResponse {
+	s.metrics.panics.Inc()
+	cause, ok := defect.(runtime.Error)
+	if !ok {
+		cause = nil
 	}
-	rule := s.rule(r.path)
+	s.opts.Log.Error("check panicked", "cause", cause, "type", fmt.Sprintf("%T", defect), "stack", string(debug.Stack()))
+	return s.denied(&request{}, decision{})
+}
+
+func (s *Server) decide(ctx context.Context, r *request) decision {
+	rule := s.rules.of(r.path)
 	handle, ok := s.handle(r)
-	switch {
-	case r.preflight:
-		return decision{kind: anonymous} // browsers send no cookies with it
-	case rule.Bearer == BearerReject && r.authorization != "":
-		return decision{kind: noSession}
-	case rule.NoSession || !ok:
-		return without(r, rule)
-	case r.forgeable(s.origin):
-		return decision{kind: crossSite}
-	}
-	v, err := s.opts.Sessions.Get(ctx, handle.ID())
-	now := s.opts.Now()
-	if err != nil {
-		return failed(r, rule, nil, err, now)
-	}
-	d := s.withSession(ctx, r, rule, v, now)
-	if d.kind != allow {
+	if d, done := decideAlone(r, rule, ok, &s.settings); done {
 		return d
 	}
-	s.metrics.toExpiry.Observe(d.view.Window.Exp.Sub(now).Seconds())
-	if err := s.opts.Activity.Use(ctx, d.view, now); err != nil {
-		return failed(r, rule, nil, err, now)
+	v, now, err := s.use(ctx, handle.ID())
+	if err != nil {
+		return decideFailed(r, rule, nil, err, now)
+	}
+	d := s.withToken(ctx, r, rule, v, now)
+	switch d.verdict {
+	case allow:
+		s.metrics.toExpiry.Observe(d.left.Seconds())
+	case broken:
+		s.opts.Log.Error("session has no access token that a header can carry", "session", v.Session.ID)
 	}
 	return d
 }
 
-// withSession sees to the token.
-func (s *Server) withSession(ctx context.Context, r request, rule Rule, v *session.View, now time.Time) decision {
-	switch nextStep(v, now, s.opts.WaitOnDue) {
-	case serve:
-		return decision{kind: allow, view: v}
-	case background:
-		s.opts.Refresher.Start(v)
-		return decision{kind: allow, view: v}
-	case over:
-		return failed(r, rule, v, session.ErrNotFound, now)
-	case tooEarly:
-		return failed(r, rule, v, &session.RefreshError{Class: v.LastClass, RetryAt: v.NotBefore}, now)
-	}
-	deadline, has := ctx.Deadline()
-	waiting, cancel := context.WithTimeout(ctx, waitBudget(s.opts.MaxWait, now, deadline, has))
-	defer cancel()
-	fresh, err := s.opts.Refresher.Wait(waiting, v)
+// use finds the session and records its use, before anything is done for it: a
+// session whose time is up must not be refreshed.
+func (s *Server) use(ctx context.Context, id session.ID) (*session.View, time.Time, error) {
+	v, err := s.opts.Sessions.Get(ctx, id)
+	now := s.opts.Now()
 	if err == nil {
-		return decision{kind: allow, view: fresh}
+		err = s.opts.Activity.Use(ctx, v, now)
 	}
-	return failed(r, rule, v, err, s.opts.Now())
+	if err != nil && !errors.Is(err, session.ErrNotFound) && !errors.Is(err, session.ErrEnded) {
+		s.opts.Log.Warn("session cannot be read or used", "session", id, "error", err)
+	}
+	return v, now, err
+}
+
+// withToken sees to the session's token.
+func (s *Server) withToken(ctx context.Context, r *request, rule Rule, v *session.View, now time.Time) decision {
+	switch nextStep(v, now, s.settings.waitOnDue) {
+	case kick:
+		s.opts.Refresher.Start(v)
+		fallthrough
+	case serve:
+		return serveAt(v, now)
+	case giveUp:
+		return decideGivenUp(r, rule, v, now)
+	}
+	ctx, cancel := inTime(ctx, s.opts.MaxWait)
+	defer cancel()
+	renewed, err := s.opts.Refresher.Wait(ctx, v)
+	now = s.opts.Now()
+	if err != nil {
+		return decideFailed(r, rule, v, err, now)
+	}
+	return serveAt(renewed, now) // whatever its freshness: there is none newer
+}
+
+// inTime ends ctx after at most the given time, and before Envoy gives up.
+func inTime(ctx context.Context, most time.Duration) (context.Context, context.CancelFunc) {
+	if deadline, ok := ctx.Deadline(); ok {
+		most = min(most, budget(time.Until(deadline)))
+	}
+	return context.WithTimeout(ctx, most)
 }
 
 // handle is the session handle of the request. Two different ones are none: one
 // of them was planted.
-func (s *Server) handle(r request) (found session.Handle, ok bool) {
-	if !r.hasCookie {
-		return found, false
-	}
+func (s *Server) handle(r *request) (found session.Handle, ok bool) {
 	for value := range r.cookies.Find(s.opts.CookieName) {
 		h, err := session.ParseHandle(value)
-		if errors.Is(err, session.ErrBadHandle) {
+		if err != nil {
 			continue
 		}
-		if ok && h != found {
+		if ok && !h.Equal(found) {
 			return session.Handle{}, false
 		}
 		found, ok = h, true
