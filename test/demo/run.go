@@ -24,15 +24,14 @@ import (
 
 const (
 	defaultPort = "8080"
-	tokenLife   = "60s"
 	readyWithin = time.Minute // Envoy may have to be fetched first
 	stopWithin  = 10 * time.Second
 )
 
 // run starts all parts, tells when they answer, and stops them when ctx is done
-// or when one of them ends by itself.
-func run(ctx context.Context, port string, out io.Writer) error {
-	d := &demo{out: out, port: port}
+// or when one of them ends by itself. life is that of access tokens.
+func run(ctx context.Context, port string, life time.Duration, out io.Writer) error {
+	d := &demo{out: out, port: port, life: life}
 	if d.port == "" {
 		d.port = defaultPort
 	}
@@ -45,7 +44,7 @@ func run(ctx context.Context, port string, out io.Writer) error {
 	}
 	d.say("ready: http://localhost:%s/", d.port)
 	d.say("provider: %s", d.issuer)
-	d.say("access tokens live %s; log in with any name, then watch them being refreshed. Ctrl-C stops everything.", tokenLife)
+	d.say("access tokens live %v: log in with any name, then watch them being refreshed. Ctrl-C stops everything.", life)
 	select {
 	case <-ctx.Done():
 		return nil
@@ -57,6 +56,7 @@ func run(ctx context.Context, port string, out io.Writer) error {
 type demo struct {
 	out    io.Writer
 	port   string
+	life   time.Duration
 	dir    string
 	issuer string
 	check  string
@@ -152,7 +152,7 @@ func (d *demo) program(name string, read func(entry), args ...string) error {
 func (d *demo) provider(ctx context.Context) error {
 	issuer := make(chan string, 1)
 	err := d.program("devop", func(e entry) { d.tellProvider(e, issuer) },
-		"--listen", "127.0.0.1:0", "--client-secret-file", d.file("client-secret"), "--access-token-life", tokenLife,
+		"--listen", "127.0.0.1:0", "--client-secret-file", d.file("client-secret"), "--access-token-life", d.life.String(),
 		"--redirect-uri", "http://localhost:"+d.port+"/auth/callback",
 		"--post-logout-redirect-uri", "http://localhost:"+d.port+"/")
 	if err != nil {
@@ -171,7 +171,7 @@ func (d *demo) provider(ctx context.Context) error {
 const configFile = `# written by make demo
 listen: {check: %q, admin: "127.0.0.1:0"}
 external_url: http://localhost:%s
-provider: {issuer: %q, client_id: lamplighter, client_secret_file: %q}
+provider: {issuer: %q, client_id: lamplighter, client_secret_file: %q, scopes: [openid, offline_access, profile, email]}
 session: {keys_file: %q}
 store: {bolt: {path: %q}}
 headers: {user_id: X-User-ID, email: X-User-Email, name: X-User-Name}
