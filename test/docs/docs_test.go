@@ -1,0 +1,157 @@
+// Package docs runs the commands that the documentation tells people to type: a
+// command that stopped working is a defect of the page.
+package docs
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/lamplighter/lamplighter/test/child"
+)
+
+var block = regexp.MustCompile("(?ms)^```(sh|yaml)\n(.*?)^```$")
+
+// page is one document, run in a folder of its own that has the checkout's bin/.
+type page struct {
+	t    *testing.T
+	root string // of the checkout
+	dir  string
+}
+
+func TestCommands(t *testing.T) {
+	t.Parallel()
+	mod, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := filepath.Dir(strings.TrimSpace(string(mod)))
+	for _, name := range []string{"README.md", "envoy/README.md", "test/README.md"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := page{t: t, root: root, dir: t.TempDir()}
+			if err := os.MkdirAll(filepath.Join(root, "bin"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink(filepath.Join(root, "bin"), filepath.Join(p.dir, "bin")); err != nil {
+				t.Fatal(err)
+			}
+			text, err := os.ReadFile(filepath.Join(root, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ran := 0
+			for _, m := range block.FindAllStringSubmatch(string(text), -1) {
+				if m[1] == "yaml" {
+					p.config(m[2])
+					continue
+				}
+				for line := range strings.Lines(m[2]) {
+					p.run(strings.TrimSpace(line))
+					ran++
+				}
+			}
+			if ran == 0 {
+				t.Error("no command found in the page")
+			}
+		})
+	}
+}
+
+// config keeps a yaml block that is a whole lamplighter.yaml.
+func (p page) config(yaml string) {
+	p.t.Helper()
+	if strings.Contains(yaml, "external_url:") {
+		if err := os.WriteFile(filepath.Join(p.dir, "lamplighter.yaml"), []byte(yaml), 0o600); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+}
+
+func (p page) run(line string) {
+	p.t.Helper()
+	command, _, _ := strings.Cut(line, "#")
+	switch command = strings.TrimSpace(command); {
+	case command == "":
+	case command == "make test", command == "make fuzz": // the first is what runs this; the second takes minutes, its targets run their seeds here
+		p.succeeds(p.root, "make --dry-run "+strings.TrimPrefix(command, "make "))
+	case command == "make demo":
+		p.until(p.root, "make demo", "ready: http://", syscall.SIGINT)
+	case strings.Contains(command, " serve "):
+		p.until(p.dir, "LAMPLIGHTER_LISTEN_CHECK=127.0.0.1:0 LAMPLIGHTER_LISTEN_ADMIN=127.0.0.1:0 exec "+command, `"msg":"listening"`, syscall.SIGTERM)
+	case strings.HasPrefix(command, "make "), strings.Contains(command, "go build"), strings.Contains(command, "go run"), strings.Contains(command, "go test"):
+		p.succeeds(p.root, command)
+	default:
+		p.succeeds(p.dir, command)
+	}
+}
+
+func (p page) command(dir, line string) *exec.Cmd {
+	cmd := exec.Command("bash", "-euo", "pipefail", "-c", line)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "DEMO_PORT="+freePort(p.t))
+	return cmd
+}
+
+func (p page) succeeds(dir, line string) {
+	p.t.Helper()
+	if out, err := p.command(dir, line).CombinedOutput(); err != nil {
+		p.t.Errorf("%s: %v\n%s", line, err, out)
+	}
+}
+
+// until starts a command that runs for ever, waits for a line, and stops it as
+// its user would, who signals all of its processes.
+func (p page) until(dir, line, shows string, stop syscall.Signal) {
+	p.t.Helper()
+	cmd := p.command(dir, line)
+	r, w, err := os.Pipe()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer r.Close()
+	cmd.Stdout, cmd.Stderr = w, w
+	proc, err := child.Start(cmd)
+	_ = w.Close()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer proc.Stop(time.Second)
+	if err := r.SetReadDeadline(time.Now().Add(2 * time.Minute)); err != nil {
+		p.t.Fatal(err)
+	}
+	var seen bytes.Buffer
+	for lines := bufio.NewScanner(r); !strings.Contains(seen.String(), shows); {
+		if !lines.Scan() {
+			p.t.Fatalf("%s ended, or took too long, before it said %q: %v\n%s", line, shows, lines.Err(), &seen)
+		}
+		fmt.Fprintln(&seen, lines.Text())
+	}
+	if err := syscall.Kill(-proc.Pid(), stop); err != nil {
+		p.t.Fatal(err)
+	}
+	select {
+	case <-proc.Done():
+	case <-time.After(30 * time.Second):
+		p.t.Errorf("%s does not stop", line)
+	}
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
+}
