@@ -202,8 +202,10 @@ func unshared(r store.Record) store.Record {
 	return r
 }
 
+// live is ErrUnavailable when ctx is over. The caller's cause stays out of it: one
+// that is a sentinel would pass for an answer of the store.
 func live(ctx context.Context) error {
-	if err := context.Cause(ctx); err != nil {
+	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w: %w", session.ErrUnavailable, err)
 	}
 	return nil
