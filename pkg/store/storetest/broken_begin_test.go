@@ -88,7 +88,10 @@ func brokenBegin() []broken {
 					c.err = session.ErrBusy
 				}
 			}},
-			[]string{"Begin/over a dead owner's attempt is ErrNotYet until ReplayAt, forced or not"},
+			[]string{
+				"Begin/over a dead owner's attempt is ErrNotYet until ReplayAt, forced or not", "Crash/of a replay's owner is in doubt still",
+				"Crash/after Begin, the POST or the answer is the same open attempt, in doubt until ReplayAt",
+			},
 		},
 		{
 			"Begin forgets that it replaces an open attempt",

@@ -59,7 +59,7 @@ func brokenCommit() []broken {
 		{
 			"Commit answers before it is durable",
 			flaw{method: "Commit", before: forget},
-			[]string{"Commit/is durable when it returns"},
+			[]string{"Commit/is durable when it returns", "Crash/after Commit is revision n+1"},
 		},
 		{"Commit of a missing session is nil", turn("Commit", session.ErrNotFound, nil), []string{"Commit/of a missing session is ErrNotFound"}},
 		{

@@ -66,7 +66,7 @@ func brokenFailForms() []broken {
 		{
 			"Fail refused ends the doubt",
 			failShows(refused, func(now *store.Record, _ store.Record, _ session.Failure) { now.InDoubt = false }),
-			[]string{"Fail/sent and refused drops ReplayAt unless in doubt"},
+			[]string{"Fail/sent and refused drops ReplayAt unless in doubt", "Doubt/only Commit and End clear it"},
 		},
 		{
 			"Fail refused leaves ReplayAt",

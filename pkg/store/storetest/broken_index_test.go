@@ -145,7 +145,11 @@ func brokenTouch() []broken {
 func findAs(other func(session.SubjectKey) session.SubjectKey) flaw {
 	return flaw{method: "Find", after: func(f *flawed, c *call) {
 		more, _ := f.mem.Find(c.ctx, other(c.key))
-		c.ids = append(c.ids, more...)
+		for _, id := range more {
+			if !slices.Contains(c.ids, id) {
+				c.ids = append(c.ids, id)
+			}
+		}
 	}}
 }
 
