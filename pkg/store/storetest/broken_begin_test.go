@@ -23,7 +23,7 @@ func brokenBegin() []broken {
 			"Begin gives the attempt without its fence",
 			flaw{method: "Begin", after: func(_ *flawed, c *call) { c.open.Fence = 0 }},
 			[]string{
-				"Begin/opens an attempt on the current revision", "Begin/fences rise over Fail, Commit and a restart",
+				"Begin/opens an attempt on the current revision", "Begin/fences rise over Fail, Commit and a restart", meleeCheck,
 			},
 		},
 		{
@@ -70,7 +70,7 @@ func brokenBegin() []broken {
 		{
 			"Begin draws an AttemptID of its own",
 			flaw{method: "Begin", before: func(_ *flawed, c *call) { c.in.AttemptID = newAttemptID() }},
-			[]string{"Begin/the same AttemptID is the same Attempt again"},
+			[]string{"Begin/the same AttemptID is the same Attempt again", "Race/64 Begins with one AttemptID get one Attempt"},
 		},
 		{
 			"Begin lets a second attempt in while the first's owner lives",

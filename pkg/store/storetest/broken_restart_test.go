@@ -31,7 +31,7 @@ func forgetful[T any](field func(*store.Record) *T, caught string) (all []broken
 	t := reflect.TypeFor[T]()
 	for _, path := range fields(t) {
 		all = append(all, broken{
-			fmt.Sprintf("a restart forgets %s.%s", t, t.FieldByIndex(path).Name),
+			fmt.Sprintf("a restart forgets field %v of %s, %s", path, t, t.FieldByIndex(path).Name),
 			afterRestart(func(r *store.Record) {
 				if p := field(r); p != nil {
 					reflect.ValueOf(p).Elem().FieldByIndex(path).SetZero()

@@ -18,7 +18,7 @@ func brokenStores() []broken {
 		brokenCreate(), brokenGet(), brokenBegin(), brokenOrder(), brokenCommit(),
 		brokenExtend(), brokenFailForms(), brokenFail(),
 		brokenEnd(), brokenTombstone(), brokenEndIf(),
-		brokenDue(), brokenTouch(), brokenFind(), brokenReap(), brokenRestart(), brokenErrors(),
+		brokenDue(), brokenTouch(), brokenFind(), brokenReap(), brokenRestart(), brokenErrors(), brokenRace(),
 	)
 }
 

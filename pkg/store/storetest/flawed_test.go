@@ -34,7 +34,8 @@ type call struct {
 	limit    int
 	used     map[session.ID]time.Time
 	key      session.SubjectKey
-	answered bool // by before: the store is not asked
+	answered bool         // by before: the store is not asked
+	seen     store.Record // by before
 
 	r    store.Record
 	open store.Attempt
