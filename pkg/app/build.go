@@ -186,7 +186,7 @@ func (a *App) checkOptions(sessions authz.Sessions, external *url.URL, identity 
 		ExternalURL: external, PathPrefix: a.cfg.PathPrefix,
 		CookieName: a.cfg.Session.Cookie.Name, OwnCookies: rp.LoginCookiePrefix,
 		Identity: identity, WaitOnDue: a.cfg.Refresh.OnDue == config.DueWait, MaxWait: a.cfg.Refresh.MaxWait.Std(),
-		Registerer: a.registry, Log: a.log,
+		Log: a.log, Metrics: authz.NewMetrics(a.registry),
 	}
 	for _, r := range a.cfg.Rules {
 		o.Rules = append(o.Rules, authz.Rule{

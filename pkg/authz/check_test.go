@@ -393,7 +393,7 @@ func TestAPanicIsADenial(t *testing.T) {
 		}
 		mustHold(t, answer)
 		log := f.log.String()
-		if testutil.ToFloat64(f.metrics.panics) != 1 || !strings.Contains(log, "fake).ServeHTTP") || strings.Contains(log, "canary") {
+		if testutil.ToFloat64(f.opts.Metrics.panics) != 1 || !strings.Contains(log, "fake).ServeHTTP") || strings.Contains(log, "canary") {
 			t.Errorf("%s: logged %s", name, log)
 		}
 		if name == "runtime" && !strings.Contains(log, "nil pointer") {
@@ -404,12 +404,13 @@ func TestAPanicIsADenial(t *testing.T) {
 
 func TestMetricsSayWhatWasDecided(t *testing.T) {
 	t.Parallel()
-	f, h := known(t, freshView)
+	registry := prometheus.NewRegistry()
+	f, h := known(t, freshView, func(o *Options) { o.Metrics = NewMetrics(registry) })
 	f.do(t, get(h), raw)
 	f.do(t, send("GET", "/public/x"), raw)
 	f.do(t, send("GET", "/x"), raw)
 	f.do(t, send("GET", "/x", "sec-fetch-mode: navigate"), raw)
-	families, err := f.opts.Registerer.(prometheus.Gatherer).Gather()
+	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -458,6 +459,7 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*Options){
 		"no sessions":    func(o *Options) { o.Sessions = nil },
+		"no metrics":     func(o *Options) { o.Metrics = nil },
 		"no origin":      func(o *Options) { o.ExternalURL = nil },
 		"no prefix":      func(o *Options) { o.PathPrefix = "" },
 		"prefix is all":  func(o *Options) { o.PathPrefix = "/" },

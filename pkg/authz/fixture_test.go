@@ -150,7 +150,7 @@ func newFront(t testing.TB, f *fake, change ...func(*Options)) *front {
 			{PathPrefix: "/strict", Bearer: BearerReject},
 			{PathPrefix: "/hook", NoSession: true, Bearer: BearerPass},
 		},
-		Identity: identity, MaxWait: 3 * time.Second, Registerer: prometheus.NewRegistry(),
+		Identity: identity, MaxWait: 3 * time.Second, Metrics: NewMetrics(prometheus.NewRegistry()),
 		Log: slog.New(slog.NewTextHandler(&log, nil)),
 	}
 	for _, c := range change {
@@ -265,7 +265,7 @@ func (f *front) doCtx(t testing.TB, ctx context.Context, w wire, as form) result
 		t.Fatalf("Check: %v", err)
 	}
 	mustHold(t, answer)
-	if n := testutil.ToFloat64(f.metrics.panics); n != 0 {
+	if n := testutil.ToFloat64(f.opts.Metrics.panics); n != 0 {
 		t.Fatalf("panicked:\n%s", f.log)
 	}
 	r := result{answer: answer, allowed: answer.GetStatus().GetCode() == 0}

@@ -139,7 +139,7 @@ func FuzzCheckMessage(f *testing.F) {
 			t.Fatal(err)
 		}
 		mustHold(t, answer)
-		if testutil.ToFloat64(server.metrics.panics) != 0 {
+		if testutil.ToFloat64(server.opts.Metrics.panics) != 0 {
 			t.Fatalf("panicked:\n%s", server.log)
 		}
 	})

@@ -51,15 +51,15 @@ type Options struct {
 	Identity   Identity
 	WaitOnDue  bool          // refresh.on_due: wait
 	MaxWait    time.Duration // longest wait for a refresh
-	Registerer Registerer
+	Metrics    *Metrics
 	Log        *slog.Logger
 	Now        func() time.Time // nil: time.Now; for clock-step tests
 }
 
 func (o *Options) check() error {
 	switch {
-	case o.Sessions == nil, o.Refresher == nil, o.Activity == nil, o.RP == nil, o.Registerer == nil, o.Log == nil:
-		return errors.New("sessions, refresher, activity, relying party, registerer and log are required")
+	case o.Sessions == nil, o.Refresher == nil, o.Activity == nil, o.RP == nil, o.Metrics == nil, o.Log == nil:
+		return errors.New("sessions, refresher, activity, relying party, metrics and log are required")
 	case o.ExternalURL == nil || o.ExternalURL.Scheme == "" || o.ExternalURL.Host == "":
 		return errors.New("external url is not an origin")
 	case len(o.PathPrefix) < 3 || o.PathPrefix[0] != '/' || !strings.HasSuffix(o.PathPrefix, "/"):

@@ -21,7 +21,6 @@ type Server struct {
 	guard        *guard
 	everything   removal // authorization and the identity headers
 	identityOnly removal
-	metrics      *metrics
 }
 
 // New checks the options.
@@ -40,7 +39,6 @@ func New(o Options) (*Server, error) {
 		guard:        g,
 		everything:   newRemoval(g.names),
 		identityOnly: newRemoval(g.names[1:]),
-		metrics:      newMetrics(o.Registerer),
 	}, nil
 }
 
@@ -54,7 +52,7 @@ func (s *Server) Check(ctx context.Context, check *authv3.CheckRequest) (answer 
 			d = decision{}
 			answer = s.defective(defect)
 		}
-		s.metrics.checks[d.verdict].Observe(time.Since(started).Seconds())
+		s.opts.Metrics.checks[d.verdict].Observe(time.Since(started).Seconds())
 	}()
 	var err error
 	if r, err = read(check, s.guard); err != nil {
@@ -77,7 +75,7 @@ func (s *Server) Check(ctx context.Context, check *authv3.CheckRequest) (answer 
 // defective answers for a Check that panicked. The panic's value is logged only
 // when the runtime made it: any other may hold anything.
 func (s *Server) defective(defect any) *authv3.CheckResponse {
-	s.metrics.panics.Inc()
+	s.opts.Metrics.panics.Inc()
 	cause, ok := defect.(runtime.Error)
 	if !ok {
 		cause = nil
@@ -99,7 +97,7 @@ func (s *Server) decide(ctx context.Context, r *request) decision {
 	d := s.withToken(ctx, r, rule, v, now)
 	switch d.verdict {
 	case allow:
-		s.metrics.toExpiry.Observe(d.left.Seconds())
+		s.opts.Metrics.toExpiry.Observe(d.left.Seconds())
 	case broken:
 		s.opts.Log.Error("session has no access token that a header can carry", "session", v.Session.ID)
 	}
