@@ -81,6 +81,9 @@ func TestIdleAsksTheStore(t *testing.T) {
 			t.Fatalf("use: %v", err)
 		}
 		r.wantAlive(s.ID)
+		if n := r.store.Calls(faultstore.End); n != 0 {
+			t.Errorf("tried %d times to end a session in use", n)
+		}
 	})
 }
 

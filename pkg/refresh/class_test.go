@@ -21,7 +21,7 @@ func (r *rig) waitAll(id session.ID, n int) (*session.View, error) {
 	views, errs := make([]*session.View, n), make([]error, n)
 	var wg sync.WaitGroup
 	for i := range n {
-		wg.Go(func() { views[i], errs[i] = r.ref.Wait(context.Background(), v) })
+		wg.Go(func() { views[i], errs[i] = r.waitFor(v) })
 	}
 	wg.Wait()
 	for i := range n {
@@ -127,7 +127,7 @@ func (r *rig) wantHealed(id session.ID) {
 	r.t.Helper()
 	v := r.view(id)
 	if v.Session.Revision != 2 { // the sweep may have been faster
-		got, err := r.ref.Wait(context.Background(), v)
+		got, err := r.waitFor(v)
 		if err != nil || got.Session.Revision != 2 {
 			r.t.Fatalf("after the back-off: %v, %v", got, err)
 		}
@@ -190,7 +190,7 @@ func TestVerdictEnds(t *testing.T) {
 						t.Fatalf("waiters got %v, want ErrEnded", err)
 					}
 					r.wantEnded(s.ID, tt.why)
-					if _, err := r.ref.Wait(context.Background(), old); !errors.Is(err, session.ErrEnded) {
+					if _, err := r.waitFor(old); !errors.Is(err, session.ErrEnded) {
 						t.Errorf("a late request got %v, want ErrEnded", err)
 					}
 					r.wantPosts(s.ID, 1)
@@ -278,7 +278,7 @@ func TestVerdictOnALostRace(t *testing.T) {
 				synctest.Wait()
 				winner := r.winner(s)
 				close(answer)
-				got, err := r.ref.Wait(context.Background(), v)
+				got, err := r.waitFor(v)
 				if err != nil || got.Session.Token.Access != winner.Token.Access {
 					t.Errorf("the waiter got %v, %v, want the winner's token", got, err)
 				}

@@ -122,9 +122,6 @@ func (r *Refresher) begin(ctx context.Context, f *flight, v *session.View) (stor
 		if err != nil {
 			return rec, store.Attempt{}, err
 		}
-		if rec.Session.Revision != f.rev { // what the sweep's page said was due is refreshed already
-			return rec, store.Attempt{}, session.ErrMoved
-		}
 		v = &session.View{Session: rec.Session, InDoubt: rec.InDoubt || rec.Attempt != nil}
 	}
 	now := r.opts.Now()

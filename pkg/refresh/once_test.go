@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/session"
+	"github.com/lamplighter/lamplighter/pkg/store"
 	"github.com/lamplighter/lamplighter/test/faultstore"
 )
 
@@ -29,7 +30,7 @@ func TestManyWaitersOnePost(t *testing.T) {
 				var wg sync.WaitGroup
 				for range waiters {
 					wg.Go(func() {
-						got, err := r.ref.Wait(context.Background(), v)
+						got, err := r.waitFor(v)
 						if err != nil || got.Session.Revision != 2 || got.Session.Token.Access == s.Token.Access {
 							t.Errorf("waiter got revision %v, %v", got, err)
 						}
@@ -69,7 +70,7 @@ func TestLeavingWaiterLeavesTheFlight(t *testing.T) {
 		r.pass(time.Second)
 		leave(gone)
 		wg.Wait()
-		got, err := r.ref.Wait(context.Background(), v) // still the same flight
+		got, err := r.waitFor(v) // still the same flight
 		if err != nil || got.Session.Revision != 2 {
 			t.Fatalf("the flight left behind gave %v, %v", got, err)
 		}
@@ -133,18 +134,41 @@ func TestSweepWithAnOldPage(t *testing.T) {
 	})
 }
 
+// TestRequestBetweenTwoStartsOfTheSweep: the sweep has looked, nobody refreshes
+// the session; while it paces itself a request does. A second flight beside that
+// one would take the open attempt for a forgotten one of its own, and POST.
+func TestRequestBetweenTwoStartsOfTheSweep(t *testing.T) {
+	play(t, setup{rate: 1}, func(r *rig) {
+		for range 5 {
+			r.login(10 * time.Minute)
+		}
+		r.op.does(slow(4*time.Second, honest))
+		r.until(r.start.Add(400 * time.Second))
+		r.sweep()
+		r.pass(500 * time.Millisecond) // the first has been started, the second waits for its second
+		for _, h := range r.handles {
+			r.ref.Start(r.view(h.ID()))
+		}
+		r.pass(30 * time.Second)
+		for _, h := range r.handles {
+			r.wantPosts(h.ID(), 1)
+			r.wantRevision(h.ID(), 2)
+		}
+	})
+}
+
 // TestStaleViewAdoptsTheWinner: a second flight, opened by a request that has
 // read revision 1 long ago.
 func TestStaleViewAdoptsTheWinner(t *testing.T) {
 	play(t, setup{}, func(r *rig) {
 		s := r.login(60 * time.Second)
 		old := r.view(s.ID)
-		won, err := r.ref.Wait(context.Background(), old)
+		won, err := r.waitFor(old)
 		if err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		got, err := r.ref.Wait(context.Background(), old)
+		got, err := r.waitFor(old)
 		if err != nil || got.Session.Revision != 2 || got.Session.Token.Access != won.Session.Token.Access {
 			t.Fatalf("stale request got %v, %v", got, err)
 		}
@@ -227,5 +251,24 @@ func TestTwoProcessesManyRounds(t *testing.T) {
 		}
 		a.pass(time.Second)
 		a.wantRevision(s.ID, session.Revision(rounds+1))
+	})
+}
+
+// TestEndedElsewhere: another process has ended the session; the view cached
+// here does not know. Begin tells, and no reader here is served any more.
+func TestEndedElsewhere(t *testing.T) {
+	play(t, setup{}, func(r *rig) {
+		s := r.login(60 * time.Second)
+		v := r.view(s.ID)
+		synctest.Wait()
+		if _, err := r.mem.End(context.Background(), s.ID, session.ReasonLogout, store.Cond{}); err != nil {
+			t.Fatal(err)
+		}
+		r.view(s.ID) // still cached
+		if _, err := r.waitFor(v); !errors.Is(err, session.ErrEnded) {
+			t.Errorf("got %v, want ErrEnded", err)
+		}
+		r.wantEnded(s.ID, session.ReasonLogout)
+		r.wantPosts(s.ID, 0)
 	})
 }

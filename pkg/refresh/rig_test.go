@@ -134,10 +134,12 @@ func (r *rig) close() {
 	r.closeOnce.Do(func() {
 		r.store.Mend()
 		r.stopSweep()
-		if err := r.ref.Stop(context.Background()); err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := r.ref.Stop(ctx); err != nil {
 			r.t.Errorf("stop: %v", err)
 		}
-		if err := r.life.Close(context.Background()); err != nil {
+		if err := r.life.Close(ctx); err != nil {
 			r.t.Errorf("close life cycle: %v", err)
 		}
 		r.cache.Close()
@@ -221,8 +223,18 @@ func (r *rig) view(id session.ID) *session.View {
 // wait joins the flight of what a request would see now.
 func (r *rig) wait(id session.ID) (*session.View, error) {
 	r.t.Helper()
-	return r.ref.Wait(context.Background(), r.view(id))
+	return r.waitFor(r.view(id))
 }
+
+// waitFor joins the flight of a request that saw v. It is patient, and yet ends:
+// what is never answered is to be a failure, not a hanging test.
+func (r *rig) waitFor(v *session.View) (*session.View, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return r.ref.Wait(ctx, v)
+}
+
+const patience = 2 * time.Hour
 
 // record is the truth.
 func (r *rig) record(id session.ID) store.Record {

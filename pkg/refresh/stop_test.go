@@ -22,7 +22,7 @@ func TestStopWaitsForFlights(t *testing.T) {
 		v, start := r.view(s.ID), time.Now()
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			if got, err := r.ref.Wait(context.Background(), v); err != nil || got.Session.Revision != 2 {
+			if got, err := r.waitFor(v); err != nil || got.Session.Revision != 2 {
 				t.Errorf("the waiter got %v, %v", got, err)
 			}
 		})
@@ -32,7 +32,7 @@ func TestStopWaitsForFlights(t *testing.T) {
 			if _, err := r.wait(other.ID); !errors.Is(err, session.ErrUnavailable) {
 				t.Errorf("a new flight while stopping: %v, want ErrUnavailable", err)
 			}
-			if got, err := r.ref.Wait(context.Background(), v); err != nil || got.Session.Revision != 2 {
+			if got, err := r.waitFor(v); err != nil || got.Session.Revision != 2 {
 				t.Errorf("a joiner while stopping got %v, %v", got, err)
 			}
 		})
@@ -72,7 +72,7 @@ func TestStopAbortsTheQueue(t *testing.T) {
 				v, start := r.view(queued.ID), time.Now()
 				var wg sync.WaitGroup
 				wg.Go(func() {
-					if _, err := r.ref.Wait(context.Background(), v); !errors.Is(err, session.ErrUnavailable) {
+					if _, err := r.waitFor(v); !errors.Is(err, session.ErrUnavailable) {
 						t.Errorf("the queued waiter got %v, want ErrUnavailable", err)
 					}
 					if took := time.Since(start); took != 0 {
@@ -128,9 +128,7 @@ func TestStopWithTheStoreDown(t *testing.T) {
 				v := r.view(s.ID)
 				var wg sync.WaitGroup
 				wg.Go(func() {
-					ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-					defer cancel()
-					if got, err := r.ref.Wait(ctx, v); err != nil || got.Session.Revision != 2 {
+					if got, err := r.waitFor(v); err != nil || got.Session.Revision != 2 {
 						t.Errorf("the waiter got %v, %v", got, err)
 					}
 				})
@@ -169,9 +167,7 @@ func TestStopWhileARefusalWaits(t *testing.T) {
 		v := r.view(s.ID)
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-			defer cancel()
-			_, err := r.ref.Wait(ctx, v)
+			_, err := r.waitFor(v)
 			if f := r.failed(err); f.Class != session.Transient {
 				t.Errorf("the waiter was told %+v", f)
 			}
@@ -263,9 +259,7 @@ func TestPanicFreesTheSlot(t *testing.T) {
 		r.store.Set(faultstore.Down, faultstore.Fail)
 		r.ref.Start(r.view(s.ID))
 		r.pass(5 * time.Second)
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if v, err := r.ref.Wait(ctx, r.view(other.ID)); err != nil || v.Session.Revision != 2 {
+		if v, err := r.wait(other.ID); err != nil || v.Session.Revision != 2 {
 			t.Errorf("another session got %v, %v", v, err)
 		}
 	})

@@ -139,7 +139,7 @@ func TestCommitUnavailable(t *testing.T) {
 					t.Fatalf("waiters got %v, %v", v, err)
 				}
 				for range 30 { // half a minute without the store
-					if v, err := r.ref.Wait(context.Background(), old); err != nil || v.Session.Revision != 2 {
+					if v, err := r.waitFor(old); err != nil || v.Session.Revision != 2 {
 						t.Fatalf("a joiner got %v, %v", v, err)
 					}
 					if v := r.view(s.ID); v.Session.Revision != 2 {
@@ -214,7 +214,7 @@ func TestFailUnavailable(t *testing.T) {
 					}
 					r.sweep()
 					for range 20 {
-						_, err := r.ref.Wait(context.Background(), old)
+						_, err := r.waitFor(old)
 						if again := r.failed(err); *again != *f {
 							t.Fatalf("a joiner was told %+v, want %+v", again, f)
 						}
@@ -252,7 +252,7 @@ func TestEndUnavailable(t *testing.T) {
 				}
 				r.sweep()
 				for range 10 {
-					if _, err := r.ref.Wait(context.Background(), old); !errors.Is(err, session.ErrEnded) {
+					if _, err := r.waitFor(old); !errors.Is(err, session.ErrEnded) {
 						t.Fatalf("a joiner got %v, want ErrEnded", err)
 					}
 					r.pass(time.Second)
@@ -279,7 +279,7 @@ func TestLogoutDuringTheRefresh(t *testing.T) {
 		if _, err := r.life.End(context.Background(), s.ID, session.ReasonLogout); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := r.ref.Wait(context.Background(), old); !errors.Is(err, session.ErrEnded) {
+		if _, err := r.waitFor(old); !errors.Is(err, session.ErrEnded) {
 			t.Errorf("a waiter got %v, want ErrEnded", err)
 		}
 		synctest.Wait()
@@ -341,7 +341,7 @@ func TestLateWinner(t *testing.T) {
 		synctest.Wait()
 		winner := r.winner(s)
 		close(answer)
-		got, err := r.ref.Wait(context.Background(), v)
+		got, err := r.waitFor(v)
 		if err != nil || got.Session.Token.Access != winner.Token.Access {
 			t.Errorf("the waiter got %v, %v, want the winner's token", got, err)
 		}
@@ -386,11 +386,11 @@ func TestAdoptUnavailable(t *testing.T) {
 		}
 		synctest.Wait()
 		r.store.Set(faultstore.Down, faultstore.Get)
-		if _, err := r.ref.Wait(context.Background(), old); !errors.Is(err, session.ErrUnavailable) {
+		if _, err := r.waitFor(old); !errors.Is(err, session.ErrUnavailable) {
 			t.Errorf("got %v, want ErrUnavailable", err)
 		}
 		r.store.Mend()
-		if v, err := r.ref.Wait(context.Background(), old); err != nil || v.Session.Revision != 2 {
+		if v, err := r.waitFor(old); err != nil || v.Session.Revision != 2 {
 			t.Errorf("got %v, %v", v, err)
 		}
 		synctest.Wait()

@@ -82,7 +82,7 @@ func TestRequestsBypassTheRate(t *testing.T) {
 		start := time.Now()
 		for _, s := range all[30:] {
 			if v := r.view(s.ID); v.Session.Revision == 1 { // one of them the sweep has begun with
-				if _, err := r.ref.Wait(context.Background(), v); err != nil {
+				if _, err := r.waitFor(v); err != nil {
 					t.Fatal(err)
 				}
 			}
