@@ -52,7 +52,7 @@ func TestCallbackReplayIsRefusedWithoutATokenRequest(t *testing.T) {
 	ada, eve := s.Browser(t), s.Browser(t)
 	raw := wire(http1)
 	begin := func(b *stack.Browser) (*http.Request, string, string) {
-		callback := callbackOf(t, s, b, b.VisitOnce("/page").Location)
+		callback := callbackOf(t, s, b, b.VisitOnce("/auth/login?return_to=/page").Location)
 		target, cookies := sent(b, callback)
 		return callback, target, cookies
 	}
