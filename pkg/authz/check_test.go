@@ -80,6 +80,8 @@ func TestTheAgeOfTheToken(t *testing.T) {
 	}{
 		{name: "fresh", view: aged(10 * time.Second), want: current},
 		{name: "due", view: aged(45 * time.Second), want: current, starts: 1},
+		{name: "due, backed off", view: aged(45*time.Second, func(v *session.View) { v.NotBefore = time.Now().Add(time.Second) }), want: current},
+		{name: "due, wait, backed off", view: aged(45*time.Second, func(v *session.View) { v.NotBefore = time.Now().Add(time.Second) }), change: []func(*Options){waitOnDue}, want: current},
 		{name: "due, wait, renewed", view: aged(45 * time.Second), change: []func(*Options){waitOnDue}, wait: renewed(0), want: next, waits: 1},
 		{name: "due, wait, slow", view: aged(45 * time.Second), change: []func(*Options){waitOnDue}, wait: never, want: current, waits: 1, took: 3 * time.Second},
 		{name: "due, wait, failed", view: aged(45 * time.Second), change: []func(*Options){waitOnDue}, wait: refreshes(nil, refused), want: current, waits: 1},
@@ -158,7 +160,8 @@ func TestTroubleIsA503ThatRetriesAndClearsNothing(t *testing.T) {
 		page := f.do(t, get(h, "sec-fetch-mode: navigate"), raw)
 		page.mustDeny(t, http.StatusServiceUnavailable)
 		if page.header.Get("Retry-After") != seconds || page.header.Get("Content-Type") != "text/html; charset=utf-8" ||
-			!strings.Contains(page.body, `http-equiv="refresh" content="`+seconds+`"`) || strings.Contains(page.body, "<script") {
+			!strings.Contains(page.body, `http-equiv="refresh" content="`+seconds+`"`) || strings.Contains(page.body, "<script") ||
+			page.header.Get("X-Content-Type-Options") != "nosniff" || !strings.HasPrefix(page.header.Get("Content-Security-Policy"), "default-src 'none';") {
 			t.Errorf("%s: a navigation got %v", name, page)
 		}
 		answer := f.do(t, get(h, "sec-fetch-mode: cors"), raw)
@@ -328,6 +331,7 @@ func TestChecksThatAreNoRequests(t *testing.T) {
 		"8 bit":            empty(send("GET", "/public/\u00e9")),
 		"too long":         empty(long),
 		"too many headers": empty(many),
+		"too many, merged": many.check(merged),
 		"bad name":         empty(send("GET", "/public/", "x user id: 1")),
 		"worse name":       empty(send("GET", "/public/", "x\nuser\nid: 1")),
 	} {

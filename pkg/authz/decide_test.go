@@ -202,6 +202,8 @@ func TestDecideAlone(t *testing.T) {
 		{"old browser, HEAD", send("HEAD", "/x", "accept: text/html"), required, false, "no_session"},
 		{"old browser, form", send("POST", "/x", "accept: text/html"), required, false, "no_session"},
 		{"old browser, script", send("GET", "/x", "accept: text/html, */*", "x-requested-with: XMLHttpRequest"), required, false, "no_session"},
+		{"WebSocket", send("GET", "/x", "connection: upgrade", "upgrade: websocket", "sec-fetch-mode: websocket"), required, false, "no_session"},
+		{"gRPC", send("POST", "/pkg.Service/Method", "content-type: application/grpc", "te: trailers"), required, false, "no_session"},
 		{"tool", send("GET", "/x", "accept: */*"), required, false, "no_session"},
 		{"nothing said", send("GET", "/x"), required, false, "no_session"},
 
@@ -259,6 +261,7 @@ func TestCrossSite(t *testing.T) {
 		{"unheard of", []string{"sec-fetch-site: new-kind"}, true},
 		{"empty", []string{"sec-fetch-site: "}, true},
 		{"two answers", []string{"sec-fetch-site: same-origin", "sec-fetch-site: cross-site"}, true},
+		{"our page that hides its origin", []string{"sec-fetch-site: same-origin", "origin: null"}, false}, // Referrer-Policy: no-referrer
 		{"old browser, ours", []string{ours}, false},
 		{"old browser, evil", []string{evil}, true},
 		{"old browser, opaque", []string{"origin: null"}, true},
