@@ -86,7 +86,7 @@ func (s *Store) save(tx *bbolt.Tx, ses session.Session, encoded []byte) error {
 
 // Get implements store.Store.
 func (s *Store) Get(ctx context.Context, id session.ID) (store.Record, error) {
-	if err := context.Cause(ctx); err != nil {
+	if err := ctx.Err(); err != nil {
 		return store.Record{}, unavailable(err)
 	}
 	var encoded []byte

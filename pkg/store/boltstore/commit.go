@@ -51,7 +51,7 @@ func unavailable(err error) error {
 // write queues w and waits until it is on disk. When ctx ends first, w may take
 // effect all the same.
 func (s *Store) write(ctx context.Context, w *write) error {
-	if err := context.Cause(ctx); err != nil {
+	if err := ctx.Err(); err != nil {
 		return unavailable(err)
 	}
 	w.done = make(chan struct{})
@@ -63,7 +63,7 @@ func (s *Store) write(ctx context.Context, w *write) error {
 	select {
 	case s.queue <- w:
 	case <-ctx.Done():
-		return unavailable(context.Cause(ctx))
+		return unavailable(ctx.Err())
 	case <-s.closing:
 		return unavailable(errClosed)
 	}
@@ -71,7 +71,7 @@ func (s *Store) write(ctx context.Context, w *write) error {
 	case <-w.done:
 		return w.err
 	case <-ctx.Done():
-		return unavailable(context.Cause(ctx))
+		return unavailable(ctx.Err())
 	case <-s.closed:
 		select {
 		case <-w.done:

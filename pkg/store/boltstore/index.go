@@ -30,7 +30,7 @@ func (s *Store) open(ctx context.Context) error {
 		return unavailable(errClosed)
 	default:
 	}
-	if err := context.Cause(ctx); err != nil {
+	if err := ctx.Err(); err != nil {
 		return unavailable(err)
 	}
 	return nil

@@ -49,13 +49,25 @@ const (
 // Open opens or creates the store. The errors say what to do. A damaged file is
 // set aside and a new one begun; only the log tells.
 func Open(o Options) (*Store, error) {
-	err := probe(o.Path)
-	if errors.Is(err, errDamaged) {
-		if err = setAside(o, err); err != nil {
+	for {
+		before, _ := os.Stat(o.Path)
+		var s *Store
+		err := guarded(func() (err error) {
+			s, err = begin(o)
+			return err
+		})
+		if !errors.Is(err, errDamaged) {
+			return s, err
+		}
+		if err := setAside(o, before, err); err != nil {
 			return nil, err
 		}
 	}
-	if err != nil {
+}
+
+// begin opens a file that is not damaged, or finds out that it is.
+func begin(o Options) (*Store, error) {
+	if err := probe(o.Path); err != nil {
 		return nil, err
 	}
 	db, err := openBolt(o.Path, false)
@@ -96,8 +108,13 @@ func openBolt(path string, readOnly bool) (*bbolt.DB, error) {
 	}
 }
 
-func setAside(o Options, why error) error {
-	aside := o.Path + ".corrupt-" + time.Now().UTC().Format("20060102T150405Z")
+// setAside renames the file that was found damaged. When another process did so
+// first, the path is that process's new file, and stays.
+func setAside(o Options, found os.FileInfo, why error) error {
+	if now, err := os.Stat(o.Path); err != nil || !os.SameFile(found, now) {
+		return nil
+	}
+	aside := o.Path + ".corrupt-" + time.Now().UTC().Format("20060102T150405.000000000Z")
 	if err := os.Rename(o.Path, aside); err != nil {
 		return fmt.Errorf("set damaged store aside: %w", err)
 	}
@@ -133,9 +150,12 @@ func (s *Store) load() error {
 		used := tx.Bucket(bucketUsed)
 		return tx.Bucket(bucketSessions).ForEach(func(k, v []byte) error {
 			m, err := store.DecodeMeta(v)
-			if err != nil || !bytes.Equal(m.ID[:], k) {
+			if err != nil {
 				damaged++
 				return nil
+			}
+			if !bytes.Equal(m.ID[:], k) { // whoever asks for it would be told that it never was
+				return fmt.Errorf("%w: a session is under another's key", errDamaged)
 			}
 			if checked < keySample {
 				checked++
