@@ -10,6 +10,8 @@ import (
 	"github.com/lamplighter/lamplighter/test/stack"
 )
 
+const evilOrigin = "Origin: https://evil.example"
+
 // asked is a request, and what becomes of it.
 type asked struct {
 	name   string
@@ -114,7 +116,6 @@ func problem(t *testing.T, name, method string, a stack.Answer) {
 // if it changes something or opens a socket.
 func TestAnswersWithASession(t *testing.T) {
 	t.Parallel()
-	const evilOrigin = "Origin: https://evil.example"
 	socket := []string{"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA=="}
 	with := func(lines ...string) []string { return append(lines, "Content-Length: 0") }
 	upgrade := func(lines ...string) []string { return append(lines, socket...) }
