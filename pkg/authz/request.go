@@ -39,7 +39,7 @@ type request struct {
 	cookies    cookie.Header
 	authorized bool     // has an authorization header
 	upgrade    bool     // has an upgrade header
-	lookalikes []string // names, lower-case, that an upstream may read as guarded ones
+	lookalikes []string // names that an upstream may read as guarded ones
 }
 
 // read reads both forms of the headers: the raw entries of header_map
@@ -94,7 +94,7 @@ func (r *request) note(g *guard, name string) (isCookie bool) {
 	case exactlyBearer:
 		r.authorized = true
 	case lookalike:
-		r.lookalikes = append(r.lookalikes, strings.ToLower(name))
+		r.lookalikes = append(r.lookalikes, name)
 	}
 	return false
 }

@@ -142,6 +142,18 @@ func TestTheAnswerOfTheRelyingParty(t *testing.T) {
 	}
 }
 
+// Envoy takes 0 for 403 and hangs the client after 100.
+func TestADenialHasAFinalStatus(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{0, 100, 101, -1, 600} {
+		answer := deny(status, "body", nil)
+		mustHold(t, answer)
+		if got := answer.GetDeniedResponse().GetStatus().GetCode(); got != http.StatusServiceUnavailable {
+			t.Errorf("%d became %d", status, got)
+		}
+	}
+}
+
 // The handler's time ends before Envoy's does, and its values are the Check's.
 func TestTheContextOfTheRelyingParty(t *testing.T) {
 	t.Parallel()
@@ -178,10 +190,13 @@ func TestAPathThatNoServerReads(t *testing.T) {
 func TestALoginRemembersThePage(t *testing.T) {
 	t.Parallel()
 	for _, target := range []string{"/", "/a?b=c&return_to=/x", "/a%2Fb?q=%26", "/x?y=a+b", "//evil.example/", "/%zz"} {
-		f := newFront(t, &fake{})
-		f.do(t, send("GET", target, "sec-fetch-mode: navigate"), merged).mustDeny(t, http.StatusFound)
-		if got := f.asked[0].URL.Query()["return_to"]; !slices.Equal(got, []string{target}) {
-			t.Errorf("%s: return_to %q", target, got)
+		for _, method := range []string{"GET", "HEAD"} {
+			f := newFront(t, &fake{})
+			f.do(t, send(method, target, "sec-fetch-mode: navigate"), merged).mustDeny(t, http.StatusFound)
+			asked := f.asked[0]
+			if got := asked.URL.Query()["return_to"]; !slices.Equal(got, []string{target}) || asked.Method != http.MethodGet {
+				t.Errorf("%s %s: %s with return_to %q", method, target, asked.Method, got)
+			}
 		}
 	}
 }

@@ -69,7 +69,8 @@ func canonical(path string) bool {
 				return false
 			}
 		case c == '%':
-			if i+2 >= len(path) || ambiguousEscape(path[i+1], path[i+2]) {
+			plain, err := url.PathUnescape(path[i:min(i+3, len(path))])
+			if err != nil || ambiguousEscape(plain[0]) {
 				return false
 			}
 			encoded, i = true, i+2
@@ -90,27 +91,9 @@ func ambiguousSegment(rest string) bool {
 	return segment == "." || segment == ".." || segment == "" && (inside || more != "")
 }
 
-// ambiguousEscape: the byte is one that needs no escape, so that some readers
+// ambiguousEscape: c is a byte that needs no escape, so that some readers
 // compare it decoded and others do not (RFC 3986 section 6.2.2.2), or one whose
 // decoded form divides a path.
-func ambiguousEscape(high, low byte) bool {
-	h, l := unhex(high), unhex(low)
-	if h > 15 || l > 15 {
-		return true
-	}
-	c := h<<4 | l
+func ambiguousEscape(c byte) bool {
 	return c < ' ' || c == 0x7f || alphanumeric(c) || strings.IndexByte("-._~/\\%;?#", c) >= 0
-}
-
-// unhex returns more than 15 for what is no hex digit.
-func unhex(c byte) byte {
-	switch {
-	case c >= '0' && c <= '9':
-		return c - '0'
-	case c >= 'a' && c <= 'f':
-		return c - 'a' + 10
-	case c >= 'A' && c <= 'F':
-		return c - 'A' + 10
-	}
-	return 0xff
 }
