@@ -46,7 +46,7 @@ func brokenBegin() []broken {
 		{
 			"Begin ignores the revision",
 			flaw{method: "Begin", before: func(_ *flawed, c *call) { c.rev = 0 }},
-			[]string{"Begin/another revision is ErrMoved with the winner's Record"},
+			[]string{walkCheck, "Begin/another revision is ErrMoved with the winner's Record"},
 		},
 		{
 			"Begin refuses without the Record",
@@ -70,7 +70,7 @@ func brokenBegin() []broken {
 		{
 			"Begin draws an AttemptID of its own",
 			flaw{method: "Begin", before: func(_ *flawed, c *call) { c.in.AttemptID = newAttemptID() }},
-			[]string{"Begin/the same AttemptID is the same Attempt again", "Race/64 Begins with one AttemptID get one Attempt"},
+			[]string{walkCheck, "Begin/the same AttemptID is the same Attempt again", "Race/64 Begins with one AttemptID get one Attempt"},
 		},
 		{
 			"Begin lets a second attempt in while the first's owner lives",
@@ -104,7 +104,7 @@ func brokenBegin() []broken {
 		{
 			"Begin forgets ReplayAt as it found it",
 			flaw{method: "Begin", after: func(_ *flawed, c *call) { c.open.FoundReplayAt = time.Time{} }},
-			[]string{"Begin/over a dead owner's attempt after ReplayAt is in doubt"},
+			[]string{walkCheck, "Begin/over a dead owner's attempt after ReplayAt is in doubt"},
 		},
 		{
 			"Begin does not know Force",
@@ -119,6 +119,7 @@ func brokenBegin() []broken {
 				}
 			}},
 			[]string{
+				walkCheck,
 				"Begin/in doubt, ReplayAt holds back and Force does not pass it",
 				"Begin/over a dead owner's attempt is ErrNotYet until ReplayAt, forced or not",
 				"Begin/order/Force passes NotBefore and meets ReplayAt",

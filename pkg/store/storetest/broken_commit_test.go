@@ -70,7 +70,7 @@ func brokenCommit() []broken {
 		{
 			"Commit wants the newest fence",
 			commitRefuses(func(_ *flawed, c *call, r store.Record) bool { return r.Fence != c.a.Fence }),
-			[]string{"Commit/under a newer fence succeeds"},
+			[]string{walkCheck, "Commit/under a newer fence succeeds"},
 		},
 		{
 			"Commit wants an owner of this incarnation",
@@ -81,6 +81,7 @@ func brokenCommit() []broken {
 			"Commit does not know its own commit",
 			commitRefuses(func(_ *flawed, c *call, r store.Record) bool { return r.Committed == c.a.ID }),
 			[]string{
+				walkCheck,
 				"Commit/repeated after success is nil", "Commit/repeated after a restart is nil",
 				"Commit/repeated under the next attempt leaves that open",
 			},

@@ -141,7 +141,7 @@ func brokenEndIf() []broken {
 		{
 			"End takes any attempt for its own",
 			endIgnores(func(o store.Cond) store.Cond { o.Attempt = nil; return o }),
-			[]string{"End/if an attempt is open, and it is not"},
+			[]string{walkCheck, "End/if an attempt is open, and it is not"},
 		},
 		{
 			"End knows no revision and fence",
@@ -156,7 +156,7 @@ func brokenEndIf() []broken {
 		{
 			"End ignores the fence",
 			flaw{method: "End", before: func(f *flawed, c *call) { c.only.Fence = f.record(c.id).Fence }},
-			[]string{"End/if revision and fence stand and nothing is open, and it is not so"},
+			[]string{walkCheck, "End/if revision and fence stand and nothing is open, and it is not so"},
 		},
 		{
 			"End ignores what is open",

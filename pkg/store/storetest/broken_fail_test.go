@@ -66,7 +66,7 @@ func brokenFailForms() []broken {
 		{
 			"Fail refused ends the doubt",
 			failShows(refused, func(now *store.Record, _ store.Record, _ session.Failure) { now.InDoubt = false }),
-			[]string{"Fail/sent and refused drops ReplayAt unless in doubt", "Doubt/only Commit and End clear it"},
+			[]string{walkCheck, "Fail/sent and refused drops ReplayAt unless in doubt", "Doubt/only Commit and End clear it"},
 		},
 		{
 			"Fail refused leaves ReplayAt",
@@ -131,7 +131,7 @@ func brokenFail() []broken {
 					c.a = *open
 				}
 			}},
-			[]string{"Fail/of an old attempt is ErrMoved without effect"},
+			[]string{walkCheck, "Fail/of an old attempt is ErrMoved without effect"},
 		},
 		{"Fail of any attempt is nil", turn("Fail", session.ErrMoved, nil), []string{"Fail/of an old attempt is ErrMoved without effect"}},
 		{"Fail of a missing session is ErrMoved", turn("Fail", session.ErrNotFound, session.ErrMoved), []string{"Fail/of a missing session is ErrNotFound"}},

@@ -8,7 +8,10 @@ import (
 	"github.com/lamplighter/lamplighter/pkg/store"
 )
 
-const meleeCheck = "Race/Begin, Commit, Fail and End at once keep every promise"
+const (
+	meleeCheck = "Race/Begin, Commit, Fail and End at once keep every promise"
+	walkCheck  = "Walk/any sequence of steps agrees with the model"
+)
 
 // late makes method look first and act later: everybody else gets to look in
 // between. act then answers by what it saw.

@@ -53,7 +53,7 @@ func checks() []check {
 	var all []check
 	for _, some := range [][]check{
 		createChecks(), getChecks(), beginChecks(), orderChecks(), commitChecks(), failChecks(),
-		endChecks(), dueChecks(), indexChecks(), restartChecks(), errorChecks(), raceChecks(),
+		endChecks(), dueChecks(), indexChecks(), restartChecks(), errorChecks(), raceChecks(), walkChecks(),
 	} {
 		all = append(all, some...)
 	}
