@@ -216,6 +216,24 @@ func TestFailedFlushKeepsTheUses(t *testing.T) {
 	})
 }
 
+// TestUseDuringAFlush: what comes while a batch is being written is of the next.
+func TestUseDuringAFlush(t *testing.T) {
+	play(t, func(r *rig) {
+		r.run()
+		s := r.login()
+		gate := faultstore.NewGate()
+		r.store.Set(gate.After, faultstore.Touch)
+		r.pass(flush + 2*time.Second) // the batch is held
+		r.mustUse(s.ID)
+		used := time.Now()
+		gate.Open()
+		r.pass(flush)
+		if got := r.used(s.ID); !got.Equal(used) {
+			t.Errorf("the store knows a use at %v, want %v", got, used)
+		}
+	})
+}
+
 // TestUseNearTheIdleEndIsWrittenAtOnce: a flush may come too late for another
 // reader, so the store knows before the request is answered.
 func TestUseNearTheIdleEndIsWrittenAtOnce(t *testing.T) {
