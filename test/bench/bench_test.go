@@ -80,7 +80,7 @@ func check(cookie string) *authv3.CheckRequest {
 // BenchmarkFreshCheck alternates one Check of a Fresh session through the whole
 // product and one through the no-op server, both over a unix socket.
 func BenchmarkFreshCheck(b *testing.B) {
-	s := stack.Start(b, stack.Options{AccessTokenLife: time.Hour, Config: "log: {level: warn}", Plain: true})
+	s := stack.Start(b, stack.Options{AccessTokenLife: time.Hour, Config: "log: {level: info}", Plain: true})
 	browser := s.Browser(b)
 	browser.Login("/", "ada").Bearer(b)
 	req := check(browser.Cookie("__Host-bff_session"))
