@@ -76,10 +76,7 @@ func (s *Server) Check(ctx context.Context, check *authv3.CheckRequest) (answer 
 // when the runtime made it: any other may hold anything.
 func (s *Server) defective(defect any) *authv3.CheckResponse {
 	s.opts.Metrics.panics.Inc()
-	cause, ok := defect.(runtime.Error)
-	if !ok {
-		cause = nil
-	}
+	cause, _ := defect.(runtime.Error)
 	s.opts.Log.Error("check panicked", "cause", cause, "type", fmt.Sprintf("%T", defect), "stack", string(debug.Stack()))
 	return s.denied(&request{}, decision{})
 }
