@@ -1,0 +1,90 @@
+package e2e
+
+import (
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/lamplighter/lamplighter/test/stack"
+)
+
+// What an operator builds dashboards and alerts on.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	s := stack.Start(t, stack.Options{AccessTokenLife: 10 * time.Second})
+	b := s.Browser(t)
+	lamp := s.Lamplighter
+	for _, series := range []string{
+		"bff_token_refresh_success_total", `bff_token_refresh_failed_total{reason="dead"}`, `bff_token_refresh_failed_total{reason="transient"}`,
+		"bff_token_refresh_duration_seconds_count", "bff_token_refresh_in_flight", "bff_token_refresh_coalesced_total",
+		"bff_token_seconds_to_expiry_count", "bff_sweep_lag_seconds_count", "bff_sweep_needed_rate", "bff_sweep_configured_rate",
+		`bff_check_duration_seconds_count{decision="allow"}`, `bff_check_duration_seconds_count{decision="login"}`,
+	} { // all there from the start: an alert on an absent series never fires
+		if _, body, err := lamp.Get("/metrics"); err != nil || !strings.Contains(body, "\n"+series+" ") {
+			t.Errorf("no %s before the first login, %v", series, err)
+		}
+	}
+	b.Login("/", "ada")
+	b.Fetch("/")
+	if a := s.Browser(t).Fetch("/"); a.Status != http.StatusUnauthorized {
+		t.Errorf("without a session: %v", a)
+	}
+	eventually(t, "a sweep", func() bool { return refreshes(s) >= 2 && lamp.Metric("bff_token_refresh_in_flight") == 0 })
+	for series, want := range map[string]float64{
+		`bff_check_duration_seconds_count{decision="allow"}`:      2,
+		`bff_check_duration_seconds_count{decision="login"}`:      1,
+		`bff_check_duration_seconds_count{decision="no_session"}`: 1,
+		`bff_check_duration_seconds_count{decision="own"}`:        1, // the callback
+		"bff_token_seconds_to_expiry_count":                       2,
+		"bff_sweep_configured_rate":                               300,
+		`bff_token_refresh_failed_total{reason="dead"}`:           0,
+	} {
+		if got := lamp.Metric(series); got != want {
+			t.Errorf("%s is %v, want %v", series, got, want)
+		}
+	}
+	eventually(t, "as many successes as the provider has counted", func() bool {
+		n := float64(s.OP.Ledger().ReceivedBy["refresh_token"]["200"])
+		return lamp.Metric("bff_token_refresh_success_total") == n && lamp.Metric("bff_token_refresh_duration_seconds_count") == n && lamp.Metric("bff_sweep_lag_seconds_count") == n
+	})
+
+	_, body, err := lamp.Get("/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, label := range regexp.MustCompile(`(?m)^bff_\w+\{(.*)\} `).FindAllStringSubmatch(body, -1) {
+		for _, name := range regexp.MustCompile(`(\w+)="`).FindAllStringSubmatch(label[1], -1) {
+			if !slices.Contains([]string{"reason", "decision", "le"}, name[1]) {
+				t.Errorf("a label %s, which may name a user or a session", name[1])
+			}
+		}
+	}
+}
+
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	s := stack.Start(t, stack.Options{})
+	for _, path := range []string{"/livez", "/readyz"} {
+		if code, _, err := s.Lamplighter.Get(path); err != nil || code != http.StatusOK {
+			t.Errorf("%s: %d, %v", path, code, err)
+		}
+	}
+	conn, err := grpc.NewClient(s.CheckAddress(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, service := range []string{"", "envoy.service.auth.v3.Authorization"} {
+		got, err := grpc_health_v1.NewHealthClient(conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: service})
+		if err != nil || got.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
+			t.Errorf("health of %q: %v, %v", service, got.GetStatus(), err)
+		}
+	}
+}
