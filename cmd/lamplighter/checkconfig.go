@@ -19,8 +19,8 @@ Files that the config names (keys, client secret, store) are not opened.`,
 		Example: `  lamplighter check-config --config lamplighter.yaml`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if _, err := config.Load(path, os.Environ()); err != nil {
-				return usageError{err}
+			if _, err := load(c, path); err != nil {
+				return err
 			}
 			_, err := fmt.Fprintf(c.OutOrStdout(), "%s is good\n", path)
 			return err
@@ -31,6 +31,17 @@ Files that the config names (keys, client secret, store) are not opened.`,
 }
 
 func configFlag(c *cobra.Command, path *string) {
-	c.Flags().StringVarP(path, "config", "c", "", "the config file (YAML)")
-	_ = c.MarkFlagRequired("config") // fails only for a flag that does not exist
+	c.Flags().StringVarP(path, "config", "c", "", "the config file (YAML); required")
+}
+
+// load reads the config file with the environment over it.
+func load(c *cobra.Command, path string) (config.Config, error) {
+	if path == "" {
+		return config.Config{}, usageError{fmt.Errorf("no config file: write %s --config FILE", c.CommandPath())}
+	}
+	cfg, err := config.Load(path, os.Environ())
+	if err != nil {
+		return config.Config{}, usageError{err}
+	}
+	return cfg, nil
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -17,14 +18,15 @@ const (
 	exitUsage  = 2
 )
 
-// usageError is a mistake in the command line or the config file.
+// usageError is a mistake that our own code finds in the command line or the
+// config file.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-func run(args []string) int {
+func run(args []string, stdout, stderr io.Writer) int {
 	root := &cobra.Command{
 		Use:   "lamplighter",
 		Short: "Keeps the access token behind every browser session alight",
@@ -39,17 +41,23 @@ is refreshed before it expires, exactly once.`,
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
-	})
+	understood := false // cobra's own errors come before the command runs
+	root.PersistentPreRun = func(*cobra.Command, []string) { understood = true }
 	root.AddCommand(serveCommand(), checkConfigCommand(), schemaCommand(), versionCommand())
 	root.SetArgs(args)
-	err := root.Execute()
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	c, err := root.ExecuteC()
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(os.Stderr, "lamplighter: %v\n", err)
-	if _, ok := errors.AsType[usageError](err); ok {
+	if _, usage := errors.AsType[usageError](err); usage {
+		understood = false
+	} else if !understood {
+		err = fmt.Errorf("%w; see %s --help", err, c.CommandPath())
+	}
+	fmt.Fprintf(stderr, "lamplighter: %v\n", err)
+	if !understood {
 		return exitUsage
 	}
 	return exitFailed

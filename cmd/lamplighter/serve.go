@@ -29,10 +29,10 @@ Exit codes: 0 stopped, 1 could not start or failed, 2 wrong flags or config.`,
 		Example: `  lamplighter serve --config lamplighter.yaml
   LAMPLIGHTER_LISTEN_CHECK=127.0.0.1:9191 lamplighter serve --config lamplighter.yaml`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			cfg, err := config.Load(path, os.Environ())
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := load(c, path)
 			if err != nil {
-				return usageError{err}
+				return err
 			}
 			return serve(cfg)
 		},

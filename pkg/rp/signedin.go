@@ -20,7 +20,7 @@ type user struct {
 }
 
 // session tells who is signed in, and nothing secret. Whether the session is
-// idle is for the caller to have checked; asking is not a use.
+// Sessions.Get knows of idleness; asking is not a use.
 func (p *RP) session(w http.ResponseWriter, r *http.Request) {
 	h, ok := p.handle(r)
 	if !ok {
