@@ -75,80 +75,59 @@ func (s *Store) Get(ctx context.Context, id session.ID) (store.Record, error) {
 	return s.get(id)
 }
 
-// Begin implements store.Store.
-func (s *Store) Begin(ctx context.Context, id session.ID, rev session.Revision, in store.Intent) (store.Record, store.Attempt, error) {
+// step applies one transition to a live session. With an error the record stays.
+func (s *Store) step(ctx context.Context, id session.ID, next func(store.Record) (store.Record, error)) error {
 	if err := live(ctx); err != nil {
-		return store.Record{}, store.Attempt{}, err
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r, err := s.get(id)
 	if err != nil {
-		return r, store.Attempt{}, err
+		return err
 	}
-	alive := r.Attempt != nil && s.owners[r.Attempt.Owner]
-	r, a, err := r.Begin(rev, in, time.Now(), alive)
-	if err != nil {
-		return r, a, err
+	if r, err = next(r); err != nil {
+		return err
 	}
-	s.owners[in.Owner] = true
 	s.put(r)
-	return r, a, nil
+	return nil
+}
+
+// Begin implements store.Store.
+func (s *Store) Begin(ctx context.Context, id session.ID, rev session.Revision, in store.Intent) (r store.Record, a store.Attempt, err error) {
+	err = s.step(ctx, id, func(before store.Record) (store.Record, error) {
+		alive := before.Attempt != nil && s.owners[before.Attempt.Owner]
+		var stepErr error
+		if r, a, stepErr = before.Begin(rev, in, time.Now(), alive); stepErr == nil {
+			s.owners[in.Owner] = true
+		}
+		return r, stepErr
+	})
+	return r, a, err
 }
 
 // Extend implements store.Store. The owner is this process, so there is no
 // lease to prolong.
 func (s *Store) Extend(ctx context.Context, a store.Attempt, _ time.Duration) error {
-	if err := live(ctx); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r, err := s.get(a.SessionID)
-	if err != nil {
-		return err
-	}
-	if !r.Holds(a) {
-		return session.ErrMoved
-	}
-	return nil
+	return s.step(ctx, a.SessionID, func(r store.Record) (store.Record, error) {
+		if !r.Holds(a) {
+			return r, session.ErrMoved
+		}
+		return r, nil
+	})
 }
 
 // Commit implements store.Store.
 func (s *Store) Commit(ctx context.Context, a store.Attempt, next session.Session) error {
-	if err := live(ctx); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r, err := s.get(a.SessionID)
-	if err != nil {
-		return err
-	}
-	r, done, err := r.Commit(a, next)
-	if err != nil || done {
-		return err
-	}
-	s.put(r)
-	return nil
+	return s.step(ctx, a.SessionID, func(r store.Record) (store.Record, error) {
+		r, _, err := r.Commit(a, next) // done before: r is as it was
+		return r, err
+	})
 }
 
 // Fail implements store.Store.
 func (s *Store) Fail(ctx context.Context, a store.Attempt, f session.Failure) error {
-	if err := live(ctx); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r, err := s.get(a.SessionID)
-	if err != nil {
-		return err
-	}
-	if r, err = r.Fail(a, f); err != nil {
-		return err
-	}
-	s.put(r)
-	return nil
+	return s.step(ctx, a.SessionID, func(r store.Record) (store.Record, error) { return r.Fail(a, f) })
 }
 
 // End implements store.Store.
