@@ -1,7 +1,6 @@
 package boltstore
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -19,6 +18,7 @@ import (
 // Store implements store.Store and store.Index over one file.
 type Store struct {
 	db    *bbolt.DB
+	path  string
 	codec store.Codec
 	keys  *seal.Keyring // for its names
 	log   *slog.Logger
@@ -27,6 +27,7 @@ type Store struct {
 	closing chan struct{} // closed by Close: nothing more is queued
 	closed  chan struct{} // closed by the committer when it has drained the queue
 	once    sync.Once
+	failing bool // the committer's: the last transaction could not be written
 
 	mu     sync.Mutex // of what is in memory; never held over a transaction
 	due    store.DueIndex
@@ -57,31 +58,14 @@ func (s *Store) Create(ctx context.Context, ses session.Session) error {
 		return unavailable(err)
 	}
 	return s.write(ctx, &write{
-		do: func(tx *bbolt.Tx) error {
+		do: func(tx *bbolt.Tx) (bool, error) {
 			if tx.Bucket(bucketTombs).Get(ses.ID[:]) != nil || tx.Bucket(bucketSessions).Get(ses.ID[:]) != nil {
-				return session.ErrExists
+				return false, session.ErrExists
 			}
-			return s.save(tx, ses, encoded)
+			return true, broken(errors.Join(tx.Bucket(bucketSessions).Put(ses.ID[:], encoded), s.list(tx, ses, nil)))
 		},
 		then: func() { s.remember(r) },
 	})
-}
-
-// save writes a record, and the index entries that it does not have yet: a
-// refresh may tell another sid.
-func (s *Store) save(tx *bbolt.Tx, ses session.Session, encoded []byte) error {
-	index := tx.Bucket(bucketSubjects)
-	for _, k := range store.SubjectKeys(ses) {
-		sum := s.codec.SubjectSum(k)
-		key := append(sum[:], ses.ID[:]...)
-		if c, _ := index.Cursor().Seek(key); bytes.Equal(c, key) {
-			continue
-		}
-		if err := index.Put(key, nil); err != nil {
-			return broken(err)
-		}
-	}
-	return broken(tx.Bucket(bucketSessions).Put(ses.ID[:], encoded))
 }
 
 // Get implements store.Store.
@@ -90,7 +74,7 @@ func (s *Store) Get(ctx context.Context, id session.ID) (store.Record, error) {
 		return store.Record{}, unavailable(err)
 	}
 	var encoded []byte
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.view(func(tx *bbolt.Tx) error {
 		b, err := find(tx, id)
 		encoded = append(encoded, b...) // valid only inside the transaction
 		return err
@@ -99,6 +83,11 @@ func (s *Store) Get(ctx context.Context, id session.ID) (store.Record, error) {
 		return store.Record{}, unavailable(err)
 	}
 	return s.decode(encoded)
+}
+
+// view reads in a short transaction: a write that needs a larger map waits for it.
+func (s *Store) view(f func(*bbolt.Tx) error) error {
+	return guarded(func() error { return s.db.View(f) })
 }
 
 // find is the encoded record of a live session.
@@ -123,141 +112,14 @@ func (s *Store) decode(encoded []byte) (store.Record, error) {
 		s.log.Error("session record cannot be read", "error", err)
 		return store.Record{}, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r.Used = s.due.Used(r.Session.ID)
+	r.Used = s.lastUsed(r.Session.ID)
 	return r, nil
 }
 
-// step changes the record of a live session in one durable step. With an error,
-// or when next says that nothing changed, nothing is written.
-func (s *Store) step(ctx context.Context, id session.ID, next func(store.Record) (_ store.Record, changed bool, _ error)) error {
-	var after store.Record
-	var changed bool
-	return s.write(ctx, &write{
-		do: func(tx *bbolt.Tx) error {
-			encoded, err := find(tx, id)
-			if err != nil {
-				return err
-			}
-			before, err := s.decode(encoded)
-			if err != nil {
-				return err
-			}
-			if after, changed, err = next(before); err != nil || !changed {
-				return err
-			}
-			if after.Session.Revision == before.Session.Revision {
-				encoded, err = s.codec.WithMeta(encoded, after)
-			} else {
-				encoded, err = s.codec.Encode(after)
-			}
-			if err != nil {
-				return unavailable(err)
-			}
-			return s.save(tx, after.Session, encoded)
-		},
-		then: func() {
-			if changed {
-				s.remember(after)
-			}
-		},
-	})
-}
-
-// Begin implements store.Store.
-func (s *Store) Begin(ctx context.Context, id session.ID, rev session.Revision, in store.Intent) (r store.Record, a store.Attempt, err error) {
-	err = s.step(ctx, id, func(before store.Record) (store.Record, bool, error) {
-		alive := before.Attempt != nil && s.owns(before.Attempt.Owner)
-		var stepErr error
-		r, a, stepErr = before.Begin(rev, in, time.Now(), alive)
-		if stepErr == nil {
-			s.own(in.Owner)
-		}
-		return r, stepErr == nil, stepErr
-	})
-	if errors.Is(err, session.ErrUnavailable) {
-		return store.Record{}, store.Attempt{}, err // r may still be written to
-	}
-	return r, a, err
-}
-
-// Extend implements store.Store. The owner is this process, so there is no
-// lease to prolong.
-func (s *Store) Extend(ctx context.Context, a store.Attempt, _ time.Duration) error {
-	return s.step(ctx, a.SessionID, func(r store.Record) (store.Record, bool, error) {
-		if !r.Holds(a) {
-			return r, false, session.ErrMoved
-		}
-		return r, false, nil
-	})
-}
-
-// Commit implements store.Store.
-func (s *Store) Commit(ctx context.Context, a store.Attempt, next session.Session) error {
-	return s.step(ctx, a.SessionID, func(r store.Record) (store.Record, bool, error) {
-		r, done, err := r.Commit(a, next)
-		return r, !done, err
-	})
-}
-
-// Fail implements store.Store.
-func (s *Store) Fail(ctx context.Context, a store.Attempt, f session.Failure) error {
-	return s.step(ctx, a.SessionID, func(r store.Record) (store.Record, bool, error) {
-		r, err := r.Fail(a, f)
-		return r, true, err
-	})
-}
-
-// End implements store.Store.
-func (s *Store) End(ctx context.Context, id session.ID, why session.Reason, only store.Cond) (session.Session, error) {
-	var last session.Session
-	err := s.write(ctx, &write{
-		do: func(tx *bbolt.Tx) error {
-			encoded, err := find(tx, id)
-			if errors.Is(err, session.ErrEnded) {
-				return nil // twice is once
-			}
-			if err != nil {
-				return err
-			}
-			r, err := s.decode(encoded)
-			if err != nil {
-				return err
-			}
-			if err := r.MayEnd(only); err != nil {
-				return err
-			}
-			tomb, err := store.EncodeTombstone(store.Tombstone{Reason: why, At: time.Now(), Until: r.Session.EndsAt})
-			if err != nil {
-				return unavailable(err)
-			}
-			last = r.Session
-			return s.bury(tx, r, tomb)
-		},
-		then: func() { s.forget(id) },
-	})
-	if err != nil {
-		return session.Session{}, err
-	}
-	return last, nil
-}
-
-// bury leaves a tombstone and removes all else. An index entry made under a key
-// that has left the ring stays; Find verifies every hit on the record.
-func (s *Store) bury(tx *bbolt.Tx, r store.Record, tomb []byte) error {
-	id := r.Session.ID
-	errs := []error{
-		tx.Bucket(bucketTombs).Put(id[:], tomb),
-		tx.Bucket(bucketSessions).Delete(id[:]),
-		tx.Bucket(bucketUsed).Delete(id[:]),
-	}
-	for _, k := range store.SubjectKeys(r.Session) {
-		for sum := range s.codec.SubjectSums(k) {
-			errs = append(errs, tx.Bucket(bucketSubjects).Delete(append(sum[:], id[:]...)))
-		}
-	}
-	return broken(errors.Join(errs...))
+func (s *Store) lastUsed(id session.ID) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.due.Used(id)
 }
 
 func (s *Store) remember(r store.Record) {

@@ -14,17 +14,21 @@ const maxBatch = 1024
 
 // write is one durable step.
 type write struct {
-	// do runs inside the transaction. An error means that it has written nothing,
-	// unless it wraps errBroken: then the whole transaction is given up.
-	do   func(*bbolt.Tx) error
-	then func() // after the transaction is on disk, before anybody is answered; only if do succeeded
-	err  error
-	done chan struct{}
+	// do runs inside the transaction and tells whether it has written anything.
+	// With an error it has not, unless that wraps errBroken: then the whole
+	// transaction is given up.
+	do    func(*bbolt.Tx) (wrote bool, _ error)
+	then  func() // after the transaction is on disk, before anybody is answered; only if do wrote
+	ctx   context.Context
+	wrote bool
+	err   error
+	done  chan struct{}
 }
 
 var (
 	errBroken = errors.New("write to store file")
 	errClosed = errors.New("store is closed")
+	errNoNews = errors.New("nothing to write")
 )
 
 // broken marks an error of the file itself.
@@ -48,13 +52,14 @@ func unavailable(err error) error {
 	return fmt.Errorf("%w: %w", session.ErrUnavailable, err)
 }
 
-// write queues w and waits until it is on disk. When ctx ends first, w may take
-// effect all the same.
+// write queues w and waits until it is on disk. When ctx ends while w is queued,
+// w is passed over; when it is in a transaction already, it takes effect all the
+// same.
 func (s *Store) write(ctx context.Context, w *write) error {
 	if err := ctx.Err(); err != nil {
 		return unavailable(err)
 	}
-	w.done = make(chan struct{})
+	w.ctx, w.done = ctx, make(chan struct{})
 	select {
 	case <-s.closing:
 		return unavailable(errClosed)
@@ -111,18 +116,32 @@ func (s *Store) commitLoop() {
 	}
 }
 
-// commit makes a batch durable in one transaction, in the order of the queue.
+// commit makes a batch durable in one transaction, in the order of the queue. A
+// batch that has nothing to write, such as a Begin of what is open, costs no
+// fsync.
 func (s *Store) commit(batch []*write) {
-	err := s.db.Update(func(tx *bbolt.Tx) error {
-		for _, w := range batch {
-			if w.err = w.do(tx); errors.Is(w.err, errBroken) {
-				return w.err
+	err := guarded(func() error {
+		return s.db.Update(func(tx *bbolt.Tx) error {
+			news := false
+			for _, w := range batch {
+				if w.err = w.ctx.Err(); w.err != nil {
+					continue
+				}
+				if w.wrote, w.err = w.do(tx); errors.Is(w.err, errBroken) {
+					return w.err
+				}
+				news = news || w.wrote
 			}
-		}
-		return nil
+			if !news {
+				return errNoNews
+			}
+			return nil
+		})
 	})
-	if err != nil {
-		s.log.Error("store could not be written: refreshes and logins wait until it can", "path", s.db.Path(), "error", err)
+	if errors.Is(err, errNoNews) {
+		err = nil
+	} else {
+		s.tell(err)
 	}
 	for _, w := range batch {
 		switch {
@@ -130,9 +149,24 @@ func (s *Store) commit(batch []*write) {
 			w.err = unavailable(broken(err))
 		case w.err != nil:
 			w.err = unavailable(w.err)
-		case w.then != nil:
+		case w.wrote && w.then != nil:
 			w.then()
 		}
 		close(w.done)
 	}
+}
+
+// tell says once that the file cannot be written, and once that it can again:
+// as long as it cannot, every user's next step tries.
+func (s *Store) tell(err error) {
+	failing := err != nil
+	if failing == s.failing {
+		return
+	}
+	s.failing = failing
+	if failing {
+		s.log.Error("store could not be written: refreshes and logins wait until it can", "path", s.path, "error", err)
+		return
+	}
+	s.log.Info("store can be written again", "path", s.path)
 }

@@ -11,7 +11,10 @@
 // uses. An open attempt belongs to a live owner if it began in this process:
 // the file lock proves that every other owner is dead.
 //
-// A damaged file is found by walking all of it read-only before it is opened,
-// with memory faults turned into errors. It is set aside, not repaired: what
-// cannot be read may not be guessed.
+// A damaged file is found before it is opened to be written: every page that
+// bbolt can reach is read and checked here first, since bbolt reads them through
+// a memory map without bounds, some of them in goroutines of its own where a
+// panic or a fault ends the process. A damaged file is set aside, not repaired:
+// what cannot be read may not be guessed. A sound file may still hold a record
+// whose bytes have changed, or whose key is missing: that one is unavailable.
 package boltstore

@@ -39,17 +39,18 @@ func (s *Store) open(ctx context.Context) error {
 // Touch implements store.Index.
 func (s *Store) Touch(ctx context.Context, used map[session.ID]time.Time) error {
 	return s.write(ctx, &write{
-		do: func(tx *bbolt.Tx) error {
+		do: func(tx *bbolt.Tx) (wrote bool, _ error) {
 			b, live := tx.Bucket(bucketUsed), tx.Bucket(bucketSessions)
 			for id, at := range used {
-				if live.Get(id[:]) == nil || !at.After(lastUse(b, id[:])) {
+				if live.Get(id[:]) == nil || !at.After(lastUse(b, id[:])) || !at.After(s.lastUsed(id)) {
 					continue
 				}
 				if err := b.Put(id[:], binary.BigEndian.AppendUint64(nil, uint64(at.UnixNano()))); err != nil {
-					return broken(err)
+					return false, broken(err)
 				}
+				wrote = true
 			}
-			return nil
+			return wrote, nil
 		},
 		then: func() {
 			s.mu.Lock()
@@ -67,7 +68,7 @@ func (s *Store) Find(ctx context.Context, k session.SubjectKey) ([]session.ID, e
 		return nil, err
 	}
 	var candidates []session.ID
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.view(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(bucketSubjects).Cursor()
 		for sum := range s.codec.SubjectSums(k) {
 			for key, _ := c.Seek(sum[:]); bytes.HasPrefix(key, sum[:]); key, _ = c.Next() {
@@ -115,19 +116,26 @@ func (s *Store) Reap(ctx context.Context, now, unusedSince time.Time, limit int)
 	return ids, nil
 }
 
+// dropTombs looks in a transaction of its own, so that no writer waits while
+// there is nothing to drop. A tombstone never changes, so what was seen to be
+// old is.
 func (s *Store) dropTombs(ctx context.Context, now time.Time) error {
-	return s.write(ctx, &write{do: func(tx *bbolt.Tx) error {
-		b := tx.Bucket(bucketTombs)
-		var old [][]byte // a cursor must not delete while it walks
-		err := b.ForEach(func(k, v []byte) error {
+	var old [][]byte
+	err := s.view(func(tx *bbolt.Tx) error {
+		return tx.Bucket(bucketTombs).ForEach(func(k, v []byte) error {
 			if t, err := store.DecodeTombstone(v); err == nil && !now.Before(t.Until) {
 				old = append(old, bytes.Clone(k))
 			}
 			return nil
 		})
-		for _, k := range old {
-			err = errors.Join(err, b.Delete(k))
-		}
-		return broken(err)
+	})
+	if err != nil {
+		return unavailable(err)
+	}
+	if len(old) == 0 {
+		return s.open(ctx)
+	}
+	return s.write(ctx, &write{do: func(tx *bbolt.Tx) (bool, error) {
+		return true, broken(drop(tx.Bucket(bucketTombs), old))
 	}})
 }

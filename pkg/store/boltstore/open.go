@@ -56,8 +56,12 @@ func Open(o Options) (*Store, error) {
 			s, err = begin(o)
 			return err
 		})
+		if err == nil {
+			go s.commitLoop()
+			return s, nil
+		}
 		if !errors.Is(err, errDamaged) {
-			return s, err
+			return nil, err
 		}
 		if err := setAside(o, before, err); err != nil {
 			return nil, err
@@ -75,7 +79,7 @@ func begin(o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		db: db, codec: store.NewCodec(o.Keys), keys: o.Keys, log: o.Log,
+		db: db, path: o.Path, codec: store.NewCodec(o.Keys), keys: o.Keys, log: o.Log,
 		owners: make(map[string]bool), ends: make(map[session.ID]time.Time),
 		queue: make(chan *write, maxBatch), closing: make(chan struct{}), closed: make(chan struct{}),
 	}
@@ -85,7 +89,6 @@ func begin(o Options) (*Store, error) {
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	go s.commitLoop()
 	return s, nil
 }
 
@@ -133,7 +136,7 @@ func (s *Store) create() error {
 	if err != nil || old {
 		return err
 	}
-	return s.db.Update(func(tx *bbolt.Tx) error {
+	err = s.db.Update(func(tx *bbolt.Tx) error {
 		for _, name := range [][]byte{bucketFormat, bucketSessions, bucketTombs, bucketUsed, bucketSubjects} {
 			if _, err := tx.CreateBucket(name); err != nil {
 				return err
@@ -141,6 +144,15 @@ func (s *Store) create() error {
 		}
 		return tx.Bucket(bucketFormat).Put(keyFormat, format)
 	})
+	if err != nil {
+		return err
+	}
+	folder, err := os.Open(filepath.Dir(s.path))
+	if err != nil {
+		return err
+	}
+	_ = folder.Sync() // the new file's name; not every file system can, and what it can it has done
+	return folder.Close()
 }
 
 // load rebuilds what is kept in memory.
@@ -169,11 +181,11 @@ func (s *Store) load() error {
 		})
 	})
 	if err != nil {
-		return fmt.Errorf("read store %s: %w", s.db.Path(), err)
+		return fmt.Errorf("read store %s: %w", s.path, err)
 	}
 	if damaged+otherKey > 0 {
 		s.log.Error("sessions cannot be read: their users get 503 until session.keys_file holds the key they were sealed with",
-			"path", s.db.Path(), "damaged", damaged, "checked", checked, "sealed_with_another_key", otherKey, "keys", s.keys)
+			"path", s.path, "damaged", damaged, "checked", checked, "sealed_with_another_key", otherKey, "keys", s.keys)
 	}
 	return nil
 }
