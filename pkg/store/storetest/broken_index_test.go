@@ -26,6 +26,15 @@ func brokenDue() []broken {
 			[]string{"Due/lists what is due, earliest first"},
 		},
 		{
+			"Due keeps the order of the plans",
+			flaw{method: "Due", after: func(f *flawed, c *call) {
+				slices.SortFunc(c.page, func(a, b store.DueEntry) int {
+					return f.record(a.ID).Session.SweepAt.Compare(f.record(b.ID).Session.SweepAt)
+				})
+			}},
+			[]string{"Due/what moves takes its new place in the order", "Due/is there again after a restart"},
+		},
+		{
 			"Due lists what is due in a minute",
 			flaw{method: "Due", before: func(_ *flawed, c *call) { c.at = c.at.Add(time.Minute) }},
 			[]string{"Due/follows Begin, Fail and Commit", "Due/what was not used since leaves and comes back by Touch"},

@@ -63,8 +63,8 @@ func brokenRace() []broken {
 			[]string{meleeCheck},
 		},
 		{
-			"Begin goes on after End",
-			turn("Begin", session.ErrEnded, session.ErrBusy),
+			"Get goes on after End",
+			turn("Get", session.ErrEnded, nil),
 			[]string{meleeCheck},
 		},
 	}

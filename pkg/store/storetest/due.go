@@ -15,6 +15,7 @@ func dueChecks() []check {
 		{"Due/a page is a copy, and asking changes nothing", dueCopied},
 		{"Due/a session without SweepAt is never due", dueNever},
 		{"Due/follows Begin, Fail and Commit", dueFollows},
+		{"Due/what moves takes its new place in the order", dueReorders},
 		{"Due/what was not used since leaves and comes back by Touch", dueParkedTouch},
 		{"Due/what was not used since leaves and comes back by Commit", dueParkedCommit},
 		{"Due/what left stays away over Begin and Fail", dueParkedFail},
@@ -104,6 +105,20 @@ func dueFollows(p *probe) {
 	next := p.renew(s)
 	p.page("Due before the new SweepAt", next.SweepAt.Add(-1), time.Time{}, 10, nil, next.SweepAt)
 	p.page("Due after Commit", next.SweepAt, time.Time{}, 10, []store.DueEntry{entry(next)}, time.Time{})
+}
+
+func dueReorders(p *probe) {
+	s := p.swept(10, 20, 30, 40)
+	last := entry(s[0])
+	last.DueAt = p.from(45 * time.Minute)
+	p.fail(p.begin(s[0].ID), session.Failure{Class: session.Transient, NotBefore: last.DueAt})
+	next := renewed(s[3])
+	next.SweepAt = p.from(5 * time.Minute)
+	p.commit(p.begin(s[3].ID), next)
+	first := entry(next)
+	p.page("Due after the first has moved to the end and the last to the front", p.from(50*time.Minute), time.Time{}, 10,
+		[]store.DueEntry{first, entry(s[1]), entry(s[2]), last}, time.Time{})
+	p.page("Due of two", p.from(50*time.Minute), time.Time{}, 2, []store.DueEntry{first, entry(s[1])}, s[2].SweepAt)
 }
 
 // park makes s leave the index for not having been used.

@@ -109,6 +109,7 @@ func (m melee) refresh() {
 		w.fence = max(w.fence, a.Fence)
 	})
 	m.fits("the Record of Begin", before, r)
+	m.b.Sleep(time.Millisecond) // the POST: others' turn
 	next := renewed(r.Session)
 	switch m.rng.IntN(4) {
 	case 0:
