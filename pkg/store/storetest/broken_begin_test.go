@@ -48,6 +48,11 @@ func brokenBegin() []broken {
 			flaw{method: "Begin", before: func(_ *flawed, c *call) { c.rev = 0 }},
 			[]string{walkCheck, "Begin/another revision is ErrMoved with the winner's Record"},
 		},
+	}
+}
+
+func brokenBeginAgain() []broken {
+	return []broken{
 		{
 			"Begin refuses without the Record",
 			flaw{method: "Begin", after: func(_ *flawed, c *call) {
@@ -81,6 +86,11 @@ func brokenBegin() []broken {
 			}},
 			[]string{"Begin/over a living owner's attempt is ErrBusy with the Record"},
 		},
+	}
+}
+
+func brokenBeginOver() []broken {
+	return []broken{
 		{
 			"Begin believes in dead owners",
 			flaw{method: "Begin", after: func(f *flawed, c *call) {

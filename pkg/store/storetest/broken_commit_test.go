@@ -62,6 +62,11 @@ func brokenCommit() []broken {
 			[]string{"Commit/is durable when it returns", "Crash/after Commit is revision n+1"},
 		},
 		{"Commit of a missing session is nil", turn("Commit", session.ErrNotFound, nil), []string{"Commit/of a missing session is ErrNotFound"}},
+	}
+}
+
+func brokenCommitOnce() []broken {
+	return []broken{
 		{
 			"Commit wants its attempt open",
 			commitRefuses(func(_ *flawed, c *call, r store.Record) bool { return !r.Holds(c.a) }),

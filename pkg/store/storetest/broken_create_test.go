@@ -70,6 +70,11 @@ func brokenGet() []broken {
 			}},
 			[]string{"Get/during an attempt is revision n with the Attempt"},
 		},
+	}
+}
+
+func brokenValues() []broken {
+	return []broken{
 		{
 			"Create keeps the caller's map",
 			flaw{after: shareMap("Create")},

@@ -69,6 +69,11 @@ func brokenEnd() []broken {
 			}},
 			[]string{"End/twice is nil with a zero Session, and the first reason stays"},
 		},
+	}
+}
+
+func brokenEndAll() []broken {
+	return []broken{
 		{"End of a missing session is nil", turn("End", session.ErrNotFound, nil), []string{"End/of a missing session is ErrNotFound"}},
 		{"End answers before it is durable", flaw{method: "End", before: forget}, []string{"End/is durable when it returns", "Crash/after End stays ended"}},
 		{

@@ -53,6 +53,11 @@ func brokenDue() []broken {
 			flaw{method: "Due", before: func(_ *flawed, c *call) { c.limit = 1000 }},
 			[]string{"Due/next is the earliest due time that remains"},
 		},
+	}
+}
+
+func brokenDuePage() []broken {
+	return []broken{
 		{
 			"Due hands out its own page",
 			flaw{method: "Due", after: func(f *flawed, c *call) {
@@ -93,6 +98,11 @@ func brokenDue() []broken {
 				"Due/what has expired leaves and comes back by Commit",
 			},
 		},
+	}
+}
+
+func brokenParking() []broken {
+	return []broken{
 		{
 			"Due does not park",
 			flaw{method: "Due", before: func(_ *flawed, c *call) { c.since = time.Time{} }},

@@ -15,10 +15,12 @@ type broken struct {
 
 func brokenStores() []broken {
 	return slices.Concat(
-		brokenCreate(), brokenGet(), brokenBegin(), brokenOrder(), brokenCommit(),
-		brokenExtend(), brokenFailForms(), brokenFail(),
-		brokenEnd(), brokenTombstone(), brokenEndIf(),
-		brokenDue(), brokenTouch(), brokenFind(), brokenReap(), brokenRestart(), brokenErrors(), brokenRace(),
+		brokenCreate(), brokenGet(), brokenValues(),
+		brokenBegin(), brokenBeginAgain(), brokenBeginOver(), brokenOrder(),
+		brokenCommit(), brokenCommitOnce(), brokenExtend(), brokenFailForms(), brokenFail(),
+		brokenEnd(), brokenEndAll(), brokenTombstone(), brokenEndIf(),
+		brokenDue(), brokenDuePage(), brokenParking(), brokenTouch(), brokenFind(), brokenReap(),
+		brokenRestart(), brokenErrors(), brokenRace(),
 	)
 }
 

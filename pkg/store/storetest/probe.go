@@ -29,7 +29,7 @@ func newProbe(t testing.TB, b Backend) *probe {
 // restart goes on with another incarnation. Whoever owned an attempt is dead.
 func (p *probe) restart() {
 	p.Helper()
-	p.s = &watched{p.b.Restart(p, p.s.(*watched).Full), p.TB}
+	p.s = &watched{p.b.Restart(p.TB, p.s.(*watched).Full), p.TB}
 	p.owner += "+1"
 }
 

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,7 +17,7 @@ type Full interface {
 
 // Backend says how to come by the store under test.
 type Backend struct {
-	// Open returns a new, empty store. It is closed by t.Cleanup.
+	// Open returns a new, empty store, and closes it by t.Cleanup.
 	Open func(t testing.TB) Full
 	// Restart returns another incarnation over the same durable state, as after
 	// kill -9: nothing of old's memory may come along, and old is not used again.
@@ -50,12 +51,8 @@ func Run(t *testing.T, b Backend) {
 }
 
 func checks() []check {
-	var all []check
-	for _, some := range [][]check{
-		createChecks(), getChecks(), beginChecks(), orderChecks(), commitChecks(), failChecks(),
+	return slices.Concat(
+		createChecks(), getChecks(), beginChecks(), orderChecks(), commitChecks(), extendChecks(), failChecks(),
 		endChecks(), dueChecks(), indexChecks(), restartChecks(), errorChecks(), raceChecks(), walkChecks(),
-	} {
-		all = append(all, some...)
-	}
-	return all
+	)
 }
