@@ -294,10 +294,23 @@ func TestForeignAndNewerFilesAreRefusedUntouched(t *testing.T) {
 
 func TestOpenErrorsSayWhatToDo(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "no", "such", "s.db")
-	_, err := boltstore.Open(boltstore.Options{Path: path, Keys: ring(t, keyLine("k1")), Log: slog.Default()})
-	if err == nil || !strings.Contains(err.Error(), "create it") || !strings.Contains(err.Error(), filepath.Dir(path)) {
-		t.Errorf("missing folder: %v", err)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		filepath.Join(dir, "no", "such", "s.db"): "folder " + filepath.Join(dir, "no", "such") + " does not exist; create it",
+		dir:                                      dir + " is no regular file; name a file, such as " + filepath.Join(dir, "sessions.db"),
+		filepath.Join(file, "s.db"):              "not a directory",
+	} {
+		_, err := boltstore.Open(boltstore.Options{Path: path, Keys: ring(t, keyLine("k1")), Log: slog.Default()})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", path, err, want)
+		}
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(left) != 1 || left[0] != file {
+		t.Errorf("after the refusals there is %v, %v", left, err)
 	}
 }
 
@@ -322,17 +335,45 @@ func TestAfterCloseEverythingIsUnavailable(t *testing.T) {
 }
 
 func BenchmarkCreate(b *testing.B) {
+	benchmark(b, func(s *boltstore.Store) error { return s.Create(b.Context(), newSession("x")) })
+}
+
+// A login and its first refresh: Create, Begin, Commit.
+func BenchmarkRefresh(b *testing.B) {
+	benchmark(b, func(s *boltstore.Store) error {
+		a := newSession("x")
+		if err := s.Create(b.Context(), a); err != nil {
+			return err
+		}
+		_, attempt, err := s.Begin(b.Context(), a.ID, 1, store.Intent{AttemptID: store.AttemptID(a.ID[:16]), Owner: "me"})
+		if err != nil {
+			return err
+		}
+		a.Revision++
+		return s.Commit(b.Context(), attempt, a)
+	})
+}
+
+func benchmark(b *testing.B, op func(*boltstore.Store) error) {
 	for _, writers := range []int{1, 64} {
 		b.Run(fmt.Sprint(writers, " writers"), func(b *testing.B) {
 			s := open(b, filepath.Join(b.TempDir(), "s.db"), ring(b, keyLine("k1")), &logbook{})
-			b.SetParallelism(writers)
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					if err := s.Create(b.Context(), newSession("x")); err != nil {
-						b.Fatal(err)
+			left := make(chan struct{}, writers)
+			var wg sync.WaitGroup
+			for range writers {
+				wg.Go(func() {
+					for range left {
+						if err := op(s); err != nil {
+							b.Error(err)
+						}
 					}
-				}
-			})
+				})
+			}
+			for b.Loop() {
+				left <- struct{}{}
+			}
+			close(left)
+			wg.Wait()
 		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 
 	"go.etcd.io/bbolt"
@@ -27,8 +28,13 @@ func guarded(f func() error) (err error) {
 // that bbolt will look at, and whose file it is. The lock that bbolt takes to
 // read keeps writers out meanwhile.
 func probe(path string) (err error) {
-	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+	switch info, err := os.Stat(path); {
+	case err != nil:
 		return nil // nothing there, or openBolt tells better
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("open store: %s is no regular file; name a file, such as %s, in store.bolt.path", path, filepath.Join(path, "sessions.db"))
+	case info.Size() == 0:
+		return nil
 	}
 	db, err := openBolt(path, true)
 	if err != nil {
