@@ -193,7 +193,7 @@ func TestNewerRevisionWins(t *testing.T) {
 // once the dust of a cold start has settled, and the newest stays.
 func TestNewerRevisionWinsUnderConcurrency(t *testing.T) {
 	play(t, func(r *rig) {
-		const newest, publishers = 400, 8
+		const newest, publishers = 150, 8
 		var wg sync.WaitGroup
 		for p := range publishers {
 			wg.Go(func() {
@@ -206,7 +206,7 @@ func TestNewerRevisionWinsUnderConcurrency(t *testing.T) {
 		for range 4 {
 			wg.Go(func() {
 				var seen session.Revision
-				for range 1000 {
+				for range 300 {
 					v, err := r.cache.Get(context.Background(), id(1, 1))
 					if errors.Is(err, session.ErrNotFound) { // not cached yet, and the store has none
 						continue

@@ -116,12 +116,12 @@ func TestEndedSetForgets(t *testing.T) {
 // end nobody gets a session.
 func TestEndsUnderConcurrency(t *testing.T) {
 	play(t, func(r *rig) {
-		const sessions = 64
+		const sessions = 24
 		var wg sync.WaitGroup
 		for i := range sessions {
 			s := r.login(session.ID{byte(i), 1})
 			over := make(chan struct{})
-			for range 4 {
+			for range 2 {
 				wg.Go(func() {
 					for {
 						var ended bool
