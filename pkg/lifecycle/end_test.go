@@ -423,3 +423,30 @@ func TestReapGoesOnBehindAFailure(t *testing.T) {
 		r.wantEnded(stuck.ID, session.ReasonIdle)
 	})
 }
+
+// A night's idle sessions end in one round; the provider is not flooded.
+func TestRevocationsAreFewAtATime(t *testing.T) {
+	play(t, func(r *rig) {
+		r.revoker.hold = time.Second
+		var all []session.Session
+		for range 40 {
+			all = append(all, r.login())
+		}
+		start := time.Now()
+		for _, s := range all {
+			if _, err := r.life.End(context.Background(), s.ID, session.ReasonIdle); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.pass(time.Minute)
+		at := make(map[time.Duration]int)
+		for _, c := range r.revoker.seen() {
+			at[c.at.Sub(start)]++
+		}
+		for _, second := range []time.Duration{0, 1, 2, 3, 4} {
+			if n := at[second*time.Second]; n != 8 {
+				t.Errorf("%d revocations began after %v, want 8: %v", n, second*time.Second, at)
+			}
+		}
+	})
+}

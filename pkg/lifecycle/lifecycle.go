@@ -49,9 +49,12 @@ type Lifecycle struct {
 	mu          sync.Mutex
 	closed      bool // no revocation may start: Close is waiting for those under way
 	revocations sync.WaitGroup
+	revoking    chan struct{}   // slots: a night's idle sessions end in one round
 	stop        context.Context // done: revocations give up
 	cancel      context.CancelFunc
 }
+
+const maxRevoking = 8
 
 // New returns a Lifecycle; Run does its periodic work, Close ends it.
 func New(o Options) *Lifecycle {
@@ -61,7 +64,7 @@ func New(o Options) *Lifecycle {
 	if o.Changed == nil {
 		o.Changed = func() {}
 	}
-	l := &Lifecycle{opts: o}
+	l := &Lifecycle{opts: o, revoking: make(chan struct{}, maxRevoking)}
 	l.stop, l.cancel = context.WithCancel(context.Background())
 	return l
 }
@@ -75,6 +78,9 @@ func (l *Lifecycle) Create(ctx context.Context, s session.Session) error {
 	l.uses.note(s.ID, s.CreatedAt, s.Token.Lifetime)
 	l.opts.Changed()
 	l.opts.Log.Info("session created", "session", s.ID, "access_token_life", s.Token.Lifetime, "refreshable", !s.Token.Refresh.IsZero())
+	if s.Token.Lifetime < session.MinSweptLifetime && !s.Token.Refresh.IsZero() {
+		l.opts.Log.Warn("access tokens live too short to be refreshed in the background", "access_token_life", s.Token.Lifetime)
+	}
 	return nil
 }
 
@@ -135,6 +141,11 @@ func (l *Lifecycle) Revoke(s session.Session) {
 
 func (l *Lifecycle) revoke(s session.Session) {
 	const tries, perTry = 4, 5 * time.Second
+	select {
+	case l.revoking <- struct{}{}:
+		defer func() { <-l.revoking }()
+	case <-l.stop.Done():
+	}
 	wait := time.Second
 	for try := 1; ; try++ {
 		ctx, cancel := context.WithTimeout(l.stop, perTry)

@@ -12,13 +12,13 @@ func backoff(k int, now, exp time.Time) time.Duration {
 	return d - rand.N(d/2)
 }
 
-// backoffBound is d: doubling from half a second, never more than a quarter of
-// what is left of the token, and five seconds once it has expired.
+// backoffBound is d: doubling from a second, never more than a quarter of what is
+// left of the token, and five seconds once it has expired.
 func backoffBound(k int, now, exp time.Time) time.Duration {
 	limit := 5 * time.Second
 	if left := exp.Sub(now); left > 0 {
 		limit = max(time.Second, min(time.Minute, left/4))
 	}
 	const doublings = 6 // 64 s is past every limit
-	return max(500*time.Millisecond, min(time.Second<<min(max(k-1, 0), doublings), limit))
+	return min(time.Second<<min(max(k-1, 0), doublings), limit)
 }

@@ -58,6 +58,16 @@ func (r *Refresher) fly(f *flight, v *session.View, by string) {
 	r.opts.Metrics.inFlight.Inc()
 	release := sync.OnceFunc(func() { r.opts.Metrics.inFlight.Dec(); <-r.slots })
 	defer release()
+	posted := false
+	defer func() {
+		if posted {
+			return // recovered, below, knows what to do
+		}
+		if recover() != nil { // an attempt left open by it counts as never sent, which is true
+			r.opts.Log.Error("token refresh panicked before its request", "session", f.id, "stack", string(debug.Stack()))
+			f.answer(nil, fmt.Errorf("refresh session: %w", session.ErrUnavailable))
+		}
+	}()
 	started := r.opts.Now()
 	// A flight belongs to no caller: nobody's hang-up may cancel a POST that spends a token.
 	ctx, cancel := context.WithTimeout(context.Background(), r.opts.Deadline)
@@ -73,6 +83,7 @@ func (r *Refresher) fly(f *flight, v *session.View, by string) {
 	}
 	defer r.recovered(f, rec, a)
 	defer release() // before the recovery, which may have to wait for the store
+	posted = true
 	ans := r.opts.Provider.Refresh(ctx, rec.Session)
 	release()
 	now := r.opts.Now()

@@ -264,3 +264,35 @@ func TestPanicFreesTheSlot(t *testing.T) {
 		}
 	})
 }
+
+// A panic before the POST spends nothing: the waiters are told, and the next
+// attempt is made as if nothing had been.
+func TestPanicBeforeThePost(t *testing.T) {
+	t.Parallel()
+	for _, op := range []faultstore.Op{faultstore.Begin, faultstore.Get} {
+		t.Run(string(op), func(t *testing.T) {
+			play(t, setup{inFlight: 1}, func(r *rig) {
+				s := r.login(60 * time.Second)
+				r.pass(42 * time.Second)
+				v := r.view(s.ID)
+				r.store.Set(faultstore.Times(1, func(ctx context.Context, through func(context.Context) error) error {
+					_ = through(ctx)
+					panic("boom")
+				}), op)
+				if op == faultstore.Get { // the sweep's flights read the record first
+					r.sweep()
+					r.pass(time.Second)
+				} else if _, err := r.waitFor(v); !errors.Is(err, session.ErrUnavailable) {
+					t.Errorf("the waiter got %v, want ErrUnavailable", err)
+				}
+				if got, err := r.waitFor(v); err != nil || got.Session.Revision != 2 {
+					t.Errorf("the next one got %v, %v", got, err)
+				}
+				r.wantPosts(s.ID, 1)
+				if !strings.Contains(r.log.String(), "panicked before its request") {
+					t.Error("nothing was said")
+				}
+			})
+		})
+	}
+}

@@ -134,7 +134,7 @@ func TestBackoffProperties(t *testing.T) {
 		switch {
 		case wait > d || wait <= d/2:
 			t.Fatalf("waits %v of %v", wait, d)
-		case d < 500*time.Millisecond || d > time.Minute:
+		case d < time.Second || d > time.Minute:
 			t.Fatalf("bound %v", d)
 		case left > 0 && d > max(time.Second, left/4):
 			t.Fatalf("bound %v with %v left", d, left)
