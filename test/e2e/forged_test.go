@@ -23,7 +23,7 @@ rules: [{match: {path_prefix: /public/}, session: none}]`
 
 // spellings of a header: servers that hand headers on as variables read them alike.
 func spellings(name string) (all []string) {
-	for _, separators := range []string{"-", "_", ".", "_-", "-_", ".-"} {
+	for _, separators := range []string{"-", "_", ".", "!", "_-", "-_", ".-"} {
 		words := strings.Split(name, "-")
 		spelling := words[0]
 		for i, word := range words[1:] {
