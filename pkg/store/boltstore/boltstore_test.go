@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -200,12 +201,12 @@ func TestDamagedFiles(t *testing.T) {
 	}
 	const page = 4096
 	damage := map[string]func([]byte) []byte{
-		"one byte":  func(b []byte) []byte { return b[:1] },
-		"text":      func([]byte) []byte { return bytes.Repeat([]byte("not a store\n"), 2000) },
-		"half":      func(b []byte) []byte { return b[:len(b)/2] },
-		"odd":       func(b []byte) []byte { return b[:len(b)/3+77] },
-		"two pages": func(b []byte) []byte { return b[:2*page] },
-		"no metas":  func(b []byte) []byte { clear(b[:2*page]); return b },
+		"one byte":          func(b []byte) []byte { return b[:1] },
+		"text":              func([]byte) []byte { return bytes.Repeat([]byte("not a store\n"), 2000) },
+		"cut":               func(b []byte) []byte { return b[:50*page] },
+		"cut within a page": func(b []byte) []byte { return b[:40*page+77] },
+		"two pages":         func(b []byte) []byte { return b[:2*page] },
+		"no metas":          func(b []byte) []byte { clear(b[:2*page]); return b },
 	}
 	for p := range len(good) / page {
 		if p%max(1, len(good)/page/12) == 0 {
@@ -258,6 +259,52 @@ func TestDamagedFiles(t *testing.T) {
 				t.Errorf("no session can be created: %v", err)
 			}
 		})
+	}
+}
+
+// Two processes may find the same damage. The second must not set aside what the
+// first has begun.
+func TestOnlyTheFileFoundDamagedIsSetAside(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path, other := filepath.Join(dir, "s.db"), filepath.Join(dir, "other")
+	for _, p := range []string{path, other} {
+		if err := os.WriteFile(p, []byte(p), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set := func(found string) (aside int) {
+		info, err := os.Stat(found)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := boltstore.SetAside(boltstore.Options{Path: path, Log: slog.New(slog.DiscardHandler)}, info, errors.New("damaged")); err != nil {
+			t.Error(err)
+		}
+		all, err := filepath.Glob(path + ".corrupt-*")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(all)
+	}
+	if n := set(other); n != 0 {
+		t.Error("another file was set aside than the one that was found damaged")
+	}
+	lock, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	if n := set(path); n != 0 {
+		t.Error("the file was set aside under another's lock")
+	}
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := set(path); n != 1 {
+		t.Error("the damaged file was not set aside")
 	}
 }
 

@@ -234,20 +234,23 @@ func TestWhatChangesNothingWritesNothing(t *testing.T) {
 	r.wrote("what changes nothing", 0)
 }
 
-// What a session was listed under leaves the index with it.
-func TestTheSubjectIndexKeepsNothingOfOld(t *testing.T) {
+// What a session was listed under leaves the index with it, and its last use.
+func TestTheIndexKeepsNothingOfOld(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "s.db")
 	old, next := keyLine("old"), keyLine("new")
-	entries := func(s *boltstore.Store, what string, want int) {
+	entries := func(s *boltstore.Store, what string, subjects, used int) {
 		t.Helper()
-		if n, err := s.Entries(); err != nil || n != want {
-			t.Errorf("%s: %d entries, %v; want %d", what, n, err, want)
+		if n, m, err := s.Keys(); err != nil || n != subjects || m != used {
+			t.Errorf("%s: %d subjects, %d uses, %v; want %d and %d", what, n, m, err, subjects, used)
 		}
 	}
 	s := open(t, path, ring(t, old), &logbook{})
 	a := create(t, s, 1)[0]
-	entries(s, "created with a sid", 2)
+	if err := s.Touch(t.Context(), map[session.ID]time.Time{a.ID: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	entries(s, "created with a sid", 2, 1)
 	_ = s.Close()
 
 	s = open(t, path, ring(t, next, old), &logbook{})
@@ -262,7 +265,7 @@ func TestTheSubjectIndexKeepsNothingOfOld(t *testing.T) {
 		if err := s.Commit(t.Context(), attempt, renewed); err != nil {
 			t.Fatal(err)
 		}
-		entries(s, "with sid "+sid, map[bool]int{true: 1, false: 2}[sid == ""])
+		entries(s, "with sid "+sid, map[bool]int{true: 1, false: 2}[sid == ""], 1)
 	}
 	_ = s.Close()
 
@@ -273,5 +276,5 @@ func TestTheSubjectIndexKeepsNothingOfOld(t *testing.T) {
 	if _, err := s.End(t.Context(), a.ID, session.ReasonLogout, store.Cond{}); err != nil {
 		t.Fatal(err)
 	}
-	entries(s, "ended", 0)
+	entries(s, "ended", 0, 0)
 }

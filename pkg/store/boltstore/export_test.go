@@ -7,6 +7,12 @@ import (
 	"go.etcd.io/bbolt"
 )
 
+// What Open is made of.
+var (
+	CheckPages = checkPages
+	SetAside   = setAside
+)
+
 // OpenPaused is Open without a committer: writes queue up until resume starts it.
 func OpenPaused(o Options) (s *Store, resume func(), err error) {
 	s, err = begin(o)
@@ -25,13 +31,13 @@ func (s *Store) Transactions() (n int, err error) {
 	return n, err
 }
 
-// Entries counts the keys of the subject index.
-func (s *Store) Entries() (n int, err error) {
+// Keys counts the keys of the subject index and of the last uses.
+func (s *Store) Keys() (subjects, used int, err error) {
 	err = s.db.View(func(tx *bbolt.Tx) error {
-		n = tx.Bucket(bucketSubjects).Stats().KeyN
+		subjects, used = tx.Bucket(bucketSubjects).Stats().KeyN, tx.Bucket(bucketUsed).Stats().KeyN
 		return nil
 	})
-	return n, err
+	return subjects, used, err
 }
 
 // Panic queues a write that panics, Break one that finds the file broken.

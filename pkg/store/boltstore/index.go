@@ -42,7 +42,7 @@ func (s *Store) Touch(ctx context.Context, used map[session.ID]time.Time) error 
 		do: func(tx *bbolt.Tx) (wrote bool, _ error) {
 			b, live := tx.Bucket(bucketUsed), tx.Bucket(bucketSessions)
 			for id, at := range used {
-				if live.Get(id[:]) == nil || !at.After(lastUse(b, id[:])) || !at.After(s.lastUsed(id)) {
+				if live.Get(id[:]) == nil || !at.After(lastUse(b, id[:])) {
 					continue
 				}
 				if err := b.Put(id[:], binary.BigEndian.AppendUint64(nil, uint64(at.UnixNano()))); err != nil {

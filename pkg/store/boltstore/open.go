@@ -111,9 +111,17 @@ func openBolt(path string, readOnly bool) (*bbolt.DB, error) {
 	}
 }
 
-// setAside renames the file that was found damaged. When another process did so
-// first, the path is that process's new file, and stays.
+// setAside renames the file that was found damaged, under its lock: when another
+// process has done so first, the path is that process's new file, and stays.
 func setAside(o Options, found os.FileInfo, why error) error {
+	f, err := os.Open(o.Path)
+	if err != nil {
+		return fmt.Errorf("set damaged store aside: %w", err)
+	}
+	defer f.Close()
+	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		return nil // the other process is about to
+	}
 	if now, err := os.Stat(o.Path); err != nil || !os.SameFile(found, now) {
 		return nil
 	}

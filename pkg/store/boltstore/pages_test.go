@@ -114,7 +114,13 @@ func TestWhatPagesMayNotBe(t *testing.T) {
 		"a child twice":             {branch, func(p []byte, _ uint64) { copy(p[40:48], p[24:32]) }},
 		"a child past the file":     {branch, func(p []byte, _ uint64) { u64(p[24:], 1<<40) }},
 		"a meta page as a child":    {branch, func(p []byte, _ uint64) { u64(p[24:], 1) }},
-		"branch key past the page":  {branch, func(p []byte, _ uint64) { u32(p[20:], 0x7fffffff) }},
+		"a key twice": {leaf, func(p []byte, _ uint64) {
+			first, second := 16+binary.NativeEndian.Uint32(p[20:]), 32+binary.NativeEndian.Uint32(p[36:])
+			if binary.NativeEndian.Uint16(p[10:]) > 1 && binary.NativeEndian.Uint32(p[24:]) == binary.NativeEndian.Uint32(p[40:]) {
+				copy(p[second:], p[first:first+binary.NativeEndian.Uint32(p[24:])])
+			}
+		}},
+		"branch key past the page": {branch, func(p []byte, _ uint64) { u32(p[20:], 0x7fffffff) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -129,6 +135,9 @@ func TestWhatPagesMayNotBe(t *testing.T) {
 			}
 			if err := os.WriteFile(path, bad, 0o600); err != nil || changed == 0 {
 				t.Fatalf("%d pages changed: %v", changed, err)
+			}
+			if err := boltstore.CheckPages(path); err == nil {
+				t.Error("it is left to bbolt to find out")
 			}
 			log := &logbook{}
 			open(t, path, keys, log)
