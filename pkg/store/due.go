@@ -18,16 +18,17 @@ type DueIndex struct {
 type dueItem struct {
 	DueEntry
 	used time.Time
-	pos  int // in queue; -1: parked
+	ends time.Time // absolute
+	pos  int       // in queue; -1: parked
 }
 
 // Put sets where a record stands in the index. A parked session re-enters with a
 // new revision only: nobody uses it because an attempt begins or fails.
 func (x *DueIndex) Put(r Record) {
-	x.put(DueEntry{ID: r.Session.ID, Revision: r.Session.Revision, DueAt: r.DueAt, Exp: r.Session.Token.Exp()}, r.Used)
+	x.put(DueEntry{ID: r.Session.ID, Revision: r.Session.Revision, DueAt: r.DueAt, Exp: r.Session.Token.Exp()}, r.Used, r.Session.EndsAt)
 }
 
-func (x *DueIndex) put(e DueEntry, used time.Time) {
+func (x *DueIndex) put(e DueEntry, used, ends time.Time) {
 	if x.items == nil {
 		x.items = make(map[session.ID]*dueItem)
 	}
@@ -38,7 +39,7 @@ func (x *DueIndex) put(e DueEntry, used time.Time) {
 	}
 	enters := it.pos >= 0 || it.Revision != e.Revision
 	it.DueEntry = e
-	it.used = later(it.used, used)
+	it.used, it.ends = later(it.used, used), ends
 	if enters {
 		x.enter(it)
 	}
@@ -46,7 +47,7 @@ func (x *DueIndex) put(e DueEntry, used time.Time) {
 
 // Restore is Put for a record of which only the plain part has been read.
 func (x *DueIndex) Restore(m Meta, used time.Time) {
-	x.put(DueEntry{ID: m.ID, Revision: m.Revision, DueAt: m.DueAt, Exp: m.Exp}, later(m.Used, used))
+	x.put(DueEntry{ID: m.ID, Revision: m.Revision, DueAt: m.DueAt, Exp: m.Exp}, later(m.Used, used), m.EndsAt)
 }
 
 // Touch merges a use by max and re-enters a parked session. It reports whether
@@ -77,6 +78,19 @@ func (x *DueIndex) Delete(id session.ID) {
 		x.park(it)
 		delete(x.items, id)
 	}
+}
+
+// Over is the sessions of Index.Reap, in no order. Cost is O(sessions) in memory.
+func (x *DueIndex) Over(now, unusedSince time.Time, limit int) (ids []session.ID) {
+	for id, it := range x.items {
+		if len(ids) == limit {
+			break
+		}
+		if it.used.Before(unusedSince) || !now.Before(it.ends) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // Due is Index.Due.

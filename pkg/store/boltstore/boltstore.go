@@ -31,8 +31,7 @@ type Store struct {
 
 	mu     sync.Mutex // of what is in memory; never held over a transaction
 	due    store.DueIndex
-	ends   map[session.ID]time.Time // absolute ends of the live sessions
-	owners map[string]bool          // whose attempts began in this process
+	owners map[string]bool // whose attempts began in this process
 }
 
 // Close lets queued writes finish and closes the file. Later calls of any
@@ -125,14 +124,12 @@ func (s *Store) lastUsed(id session.ID) time.Time {
 func (s *Store) remember(r store.Record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ends[r.Session.ID] = r.Session.EndsAt
 	s.due.Put(r)
 }
 
 func (s *Store) forget(id session.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.ends, id)
 	s.due.Delete(id)
 }
 

@@ -104,16 +104,7 @@ func (s *Store) Reap(ctx context.Context, now, unusedSince time.Time, limit int)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var ids []session.ID
-	for id, end := range s.ends {
-		if len(ids) == limit {
-			break
-		}
-		if s.due.Used(id).Before(unusedSince) || !now.Before(end) {
-			ids = append(ids, id)
-		}
-	}
-	return ids, nil
+	return s.due.Over(now, unusedSince, limit), nil
 }
 
 // dropTombs looks in a transaction of its own, so that no writer waits while

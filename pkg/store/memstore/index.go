@@ -60,14 +60,5 @@ func (s *Store) Reap(ctx context.Context, now, unusedSince time.Time, limit int)
 			delete(s.tombs, id)
 		}
 	}
-	var ids []session.ID
-	for id, r := range s.records {
-		if len(ids) == limit {
-			break
-		}
-		if s.due.Used(id).Before(unusedSince) || !now.Before(r.Session.EndsAt) {
-			ids = append(ids, id)
-		}
-	}
-	return ids, nil
+	return s.due.Over(now, unusedSince, limit), nil
 }
