@@ -31,7 +31,8 @@ type Store struct {
 
 	mu     sync.Mutex // of what is in memory; never held over a transaction
 	due    store.DueIndex
-	owners map[string]bool // whose attempts began in this process
+	owners map[string]bool     // whose attempts began in this process
+	told   map[session.ID]bool // which records cannot be read
 }
 
 // Close lets queued writes finish and closes the file. Later calls of any
@@ -81,7 +82,7 @@ func (s *Store) Get(ctx context.Context, id session.ID) (store.Record, error) {
 	if err != nil {
 		return store.Record{}, unavailable(err)
 	}
-	return s.decode(encoded)
+	return s.decode(id, encoded)
 }
 
 // view reads in a short transaction: a write that needs a larger map waits for it.
@@ -105,14 +106,24 @@ func find(tx *bbolt.Tx, id session.ID) ([]byte, error) {
 	return b, nil
 }
 
-func (s *Store) decode(encoded []byte) (store.Record, error) {
+func (s *Store) decode(id session.ID, encoded []byte) (store.Record, error) {
 	r, err := s.codec.Decode(encoded)
 	if err != nil {
-		s.log.Error("session record cannot be read", "error", err)
+		s.alarm(id, err)
 		return store.Record{}, err
 	}
 	r.Used = s.lastUsed(r.Session.ID)
 	return r, nil
+}
+
+// alarm tells of each session once: its browser asks again and again.
+func (s *Store) alarm(id session.ID, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.told[id] {
+		s.told[id] = true
+		s.log.Error("session record cannot be read", "session", id, "error", err)
+	}
 }
 
 func (s *Store) lastUsed(id session.ID) time.Time {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/seal"
+	"github.com/lamplighter/lamplighter/pkg/session"
 	"github.com/lamplighter/lamplighter/pkg/store"
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
@@ -79,8 +80,8 @@ func begin(o Options) (*Store, error) {
 	}
 	s := &Store{
 		db: db, path: o.Path, codec: store.NewCodec(o.Keys), keys: o.Keys, log: o.Log,
-		owners: make(map[string]bool),
-		queue:  make(chan *write, maxBatch), closing: make(chan struct{}), closed: make(chan struct{}),
+		owners: make(map[string]bool), told: make(map[session.ID]bool),
+		queue: make(chan *write, maxBatch), closing: make(chan struct{}), closed: make(chan struct{}),
 	}
 	if err := s.create(); err != nil {
 		return nil, errors.Join(fmt.Errorf("write store %s: %w; is there space left?", o.Path, err), db.Close())

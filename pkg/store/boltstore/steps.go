@@ -20,7 +20,7 @@ func (s *Store) step(ctx context.Context, id session.ID, next func(store.Record)
 			if err != nil {
 				return false, err
 			}
-			before, err := s.decode(encoded)
+			before, err := s.decode(id, encoded)
 			if err != nil {
 				return false, err
 			}
@@ -100,7 +100,7 @@ func (s *Store) End(ctx context.Context, id session.ID, why session.Reason, only
 			if err != nil {
 				return false, err
 			}
-			r, err := s.decode(encoded)
+			r, err := s.decode(id, encoded)
 			if err != nil {
 				return false, err
 			}
