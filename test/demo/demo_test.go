@@ -55,6 +55,9 @@ func inCheckout(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", "bin/", "./cmd/...").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
+	if err := stack.DependOn("."); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func freePort(t *testing.T) string {

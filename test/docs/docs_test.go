@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/lamplighter/lamplighter/test/child"
+	"github.com/lamplighter/lamplighter/test/stack"
 )
 
 var block = regexp.MustCompile("(?ms)^```(sh|yaml)\n(.*?)^```$")
@@ -35,6 +36,9 @@ func TestCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	root := filepath.Dir(strings.TrimSpace(string(mod)))
+	if err := stack.DependOn(root); err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range []string{"README.md", "envoy/README.md", "test/README.md"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

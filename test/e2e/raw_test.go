@@ -16,9 +16,6 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
-	// The tests run lamplighter as a process, which go test does not see: without
-	// this it would show an old result after a change of the product.
-	_ "github.com/lamplighter/lamplighter/pkg/app"
 	"github.com/lamplighter/lamplighter/test/stack"
 )
 

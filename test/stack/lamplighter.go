@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -36,14 +37,30 @@ func build(name string, flags ...string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find the checkout: %w", err)
 	}
-	bin := filepath.Join(filepath.Dir(strings.TrimSpace(string(mod))), "bin")
-	path := filepath.Join(bin, name)
+	root := filepath.Dir(strings.TrimSpace(string(mod)))
+	if err := DependOn(root); err != nil {
+		return "", err
+	}
+	path := filepath.Join(root, "bin", name)
 	mine := fmt.Sprintf("%s.%d", path, os.Getpid()) // packages are tested side by side
 	args := slices.Concat([]string{"build"}, flags, []string{"-o", mine, "github.com/lamplighter/lamplighter/cmd/lamplighter"})
 	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build lamplighter: %w\n%s", err, out)
 	}
 	return path, os.Rename(mine, path)
+}
+
+// DependOn looks at all sources of the product, below the root of the checkout.
+// The go command notes the look: without it a test that runs the product as a
+// process would show an old result, from the cache, after a change.
+func DependOn(root string) error {
+	for _, dir := range []string{"cmd", "pkg", "envoy"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(_ string, _ fs.DirEntry, err error) error { return err })
+		if err != nil {
+			return fmt.Errorf("look at the sources: %w", err)
+		}
+	}
+	return nil
 }
 
 // Lamplighter is the product's process, to be started and stopped by a test.
