@@ -4,14 +4,18 @@ package bench
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"github.com/lamplighter/lamplighter/test/child"
 	"github.com/lamplighter/lamplighter/test/stack"
 	"google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
@@ -25,12 +29,25 @@ func (n noop) Check(context.Context, *authv3.CheckRequest) (*authv3.CheckRespons
 	return n.answer, nil
 }
 
-func startNoop(b *testing.B) string {
-	b.Helper()
-	path := filepath.Join(b.TempDir(), "noop.sock")
+// noopSocket makes this test binary play the no-op server on that socket: it has
+// to be a process of its own, as lamplighter is.
+const noopSocket = "BENCH_NOOP_SOCKET"
+
+func TestMain(m *testing.M) {
+	path := os.Getenv(noopSocket)
+	if path == "" {
+		os.Exit(m.Run())
+	}
+	if err := serveNoop(path); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func serveNoop(path string) error {
 	l, err := net.Listen("unix", path)
 	if err != nil {
-		b.Fatal(err)
+		return err
 	}
 	server := grpc.NewServer()
 	authv3.RegisterAuthorizationServer(server, noop{&authv3.CheckResponse{
@@ -39,15 +56,31 @@ func startNoop(b *testing.B) string {
 			Headers: []*corev3.HeaderValueOption{{Header: &corev3.HeaderValue{Key: "authorization", Value: "Bearer x"}}},
 		}},
 	}})
-	done := make(chan struct{})
-	go func() { _ = server.Serve(l); close(done) }()
-	b.Cleanup(func() { server.Stop(); <-done })
+	return server.Serve(l)
+}
+
+func startNoop(b *testing.B) string {
+	b.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	path := filepath.Join(b.TempDir(), "noop.sock")
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), noopSocket+"="+path)
+	cmd.Stderr = os.Stderr
+	proc, err := child.Start(cmd)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = proc.Stop(time.Second) })
 	return "unix://" + path
 }
 
 func dial(b *testing.B, address string) authv3.AuthorizationClient {
 	b.Helper()
-	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.WaitForReady(true)))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -78,7 +111,7 @@ func check(cookie string) *authv3.CheckRequest {
 }
 
 // BenchmarkFreshCheck alternates one Check of a Fresh session through the whole
-// product and one through the no-op server, both over a unix socket.
+// product and one through the no-op server, each a process behind a unix socket.
 func BenchmarkFreshCheck(b *testing.B) {
 	s := stack.Start(b, stack.Options{AccessTokenLife: time.Hour, Config: "log: {level: info}", Plain: true})
 	browser := s.Browser(b)
