@@ -54,7 +54,6 @@ type flags struct {
 	listen, issuer, clientID, secretFile string
 	redirectURIs, postLogoutURIs         []string
 	life                                 time.Duration
-	noRefreshToken                       bool
 }
 
 func newCommand(log *slog.Logger) *cobra.Command {
@@ -76,7 +75,6 @@ func newCommand(log *slog.Logger) *cobra.Command {
 	c.Flags().StringArrayVar(&f.redirectURIs, "redirect-uri", nil, "redirect URI of the client; repeatable (required)")
 	c.Flags().StringArrayVar(&f.postLogoutURIs, "post-logout-redirect-uri", nil, "post-logout redirect URI of the client; repeatable")
 	c.Flags().DurationVar(&f.life, "access-token-life", op.DefaultAccessTokenLife, "life of access tokens, in whole seconds")
-	c.Flags().BoolVar(&f.noRefreshToken, "no-refresh-token", false, "issue no refresh tokens")
 	return c
 }
 
@@ -103,7 +101,6 @@ func serve(ctx context.Context, f flags, log *slog.Logger) error {
 			RedirectURIs: f.redirectURIs, PostLogoutRedirectURIs: f.postLogoutURIs,
 		}},
 		AccessTokenLife: f.life,
-		NoRefreshToken:  f.noRefreshToken,
 		Log:             func(e op.Event) { logEvent(log, e) },
 	})
 	if err != nil {

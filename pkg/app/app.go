@@ -74,12 +74,6 @@ func New(ctx context.Context, cfg config.Config, o Options) (*App, error) {
 // CheckServer answers Envoy; for callers in the same process.
 func (a *App) CheckServer() authv3.AuthorizationServer { return a.checks }
 
-// CheckAddr and AdminAddr are what Listen has bound.
-func (a *App) CheckAddr() net.Addr { return a.checkListener.Addr() }
-
-// AdminAddr is the address of the admin listener.
-func (a *App) AdminAddr() net.Addr { return a.adminListener.Addr() }
-
 // Ready is nil once Checks can be answered: the provider has been reached once.
 // A provider that goes down later leaves it ready, since sessions live on.
 func (a *App) Ready() error { return a.relying.Ready() }

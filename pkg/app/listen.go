@@ -6,9 +6,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
+
+	"github.com/lamplighter/lamplighter/pkg/config"
 )
 
 // socketMode lets Envoy in by group: it runs under another user id.
@@ -17,15 +18,16 @@ const socketMode = 0o660
 // listen binds addr, "unix:///path" or "host:port"; key is its name in the
 // config file, for the error that says what to change.
 func listen(key, addr string) (net.Listener, error) {
-	if path, ok := strings.CutPrefix(addr, "unix://"); ok {
-		return listenUnix(key, path)
+	network, where := config.SplitAddress(addr)
+	if network == "unix" {
+		return listenUnix(key, where)
 	}
-	l, err := net.Listen("tcp", addr)
+	l, err := net.Listen(network, where)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("listen on %s: another process has this port; stop it or set %s to a free one", addr, key)
+		return nil, fmt.Errorf("listen on %s: another process has this port; stop it or set %s to a free one", where, key)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s (%s): %w", addr, key, err)
+		return nil, fmt.Errorf("listen on %s (%s): %w", where, key, err)
 	}
 	return l, nil
 }

@@ -90,7 +90,7 @@ func outcome(d decision) string {
 }
 
 // Every way to fail, before and past the expiry of the token, for both kinds of
-// caller. The table is that of DESIGN section 4, "the caller past exp".
+// caller, past exp.
 func TestDecideFailed(t *testing.T) {
 	t.Parallel()
 	refused := func(c session.Class, retry float64) error {

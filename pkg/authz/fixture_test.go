@@ -174,7 +174,7 @@ func known(t testing.TB, make func(h session.Handle) *session.View, change ...fu
 func freshView(h session.Handle) *session.View { return newView(h, time.Now(), time.Hour) }
 
 // wire is a request as Envoy has it before ext_authz: several authorization
-// lines are one, and the app sees names in lower case (ENVOY.md sections 2, 3).
+// lines are one, and the app sees names in lower case; test/envoytest holds Envoy to it.
 type wire struct {
 	method, target string
 	fields         [][2]string
@@ -235,7 +235,7 @@ func (w wire) check(as form) *authv3.CheckRequest {
 }
 
 // upstream is what the app sees: set replaces every copy, then removal by exact
-// name without case (ENVOY.md section 2).
+// name without case; test/envoytest holds Envoy to it.
 func (w wire) upstream(ok *authv3.OkHttpResponse) map[string][]string {
 	up := make(map[string][]string)
 	for _, f := range w.fields {

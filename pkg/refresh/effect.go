@@ -14,7 +14,7 @@ type effect struct {
 	failure session.Failure // when it lives
 }
 
-// effectOf is the table Class → effect of DESIGN section 4, under the replay
+// effectOf is the one table Class → effect, under the replay
 // policy "late". w is the window of the token that was to be replaced, wait the
 // back-off after this failure.
 func effectOf(ans session.Answer, a store.Attempt, w session.Window, now time.Time, wait time.Duration) effect {

@@ -21,7 +21,7 @@ func at(seconds float64) time.Time {
 	return issued.Add(time.Duration(seconds * float64(time.Second)))
 }
 
-// TestEffectOf is the table Class → effect of DESIGN section 4, whole: every
+// TestEffectOf is the table Class → effect, whole: every
 // class but the success, on a first attempt and on a replay, before the token's
 // end, at it and behind it. wait is 2 s, and NotBefore is now + 2 s throughout.
 func TestEffectOf(t *testing.T) {

@@ -47,7 +47,7 @@ type verdict struct {
 // leaves the ID Token to be judged by verify.
 type expected struct{ issuer, clientID, subject string }
 
-// classify is the table HTTP → Class of DESIGN section 4 for the profile
+// classify is the one table HTTP → Class, first match, for the profile
 // "generic". An error code decides before the status does, also in a 2xx; in
 // one that holds an access token as well, nothing can be believed, and an error
 // code unknown to the table is a 2xx without a token. A 4xx whose body did not

@@ -7,7 +7,7 @@ import "time"
 // refresher, each in one table.
 type Class uint8
 
-// The classes of DESIGN section 4. The zero value is no class.
+// The classes. The zero value is no class.
 const (
 	_             Class = iota
 	Renewed             // tokens

@@ -29,17 +29,11 @@ func (e *EndedError) Error() string { return fmt.Sprintf("session ended: %s", e.
 // Is makes errors.Is(err, ErrEnded) true.
 func (e *EndedError) Is(target error) bool { return target == ErrEnded }
 
-// ErrRefresh is the class of every failed refresh of a session that lives on.
-var ErrRefresh = errors.New("refresh failed")
-
-// RefreshError is ErrRefresh with the outcome that all waiters of the flight
-// share.
+// RefreshError is a failed refresh of a session that lives on: the outcome that
+// all waiters of the flight share.
 type RefreshError struct {
 	Class   Class
 	RetryAt time.Time // the earliest next attempt
 }
 
 func (e *RefreshError) Error() string { return fmt.Sprintf("refresh failed: %s", e.Class) }
-
-// Is makes errors.Is(err, ErrRefresh) true.
-func (e *RefreshError) Is(target error) bool { return target == ErrRefresh }

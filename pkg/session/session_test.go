@@ -70,7 +70,7 @@ func newSession(life time.Duration) session.Session {
 	}
 }
 
-// The numbers are those of the formula in DESIGN section 4, worked by hand.
+// The numbers are those of the formula at Window, worked by hand.
 func TestWindow(t *testing.T) {
 	for _, tt := range []struct {
 		life, threshold time.Duration

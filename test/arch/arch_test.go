@@ -54,7 +54,6 @@ var libraries = map[string][]string{
 	"github.com/go-jose/":                     {"pkg/rp", "test/*"},
 	"github.com/dgraph-io/ristretto":          {"pkg/sessioncache"},
 	"go.etcd.io/bbolt":                        {"pkg/store/boltstore"},
-	"golang.org/x/sync":                       {"pkg/refresh", "pkg/rp"},
 	"golang.org/x/time":                       {"pkg/refresh"},
 	"golang.org/x/crypto":                     {"pkg/seal"},
 	"github.com/goccy/go-yaml":                {"pkg/config", "test/*"},

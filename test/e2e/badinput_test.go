@@ -150,8 +150,12 @@ func TestLockedStore(t *testing.T) {
 	t.Parallel()
 	first := stack.Prepare(t, stack.Options{})
 	first.Lamplighter.Start()
+	before := content(t, first.File("sessions.db"))
 	s := stack.Prepare(t, stack.Options{Config: fmt.Sprintf("store: {bolt: {path: %q}}", first.File("sessions.db"))})
 	refuses(t, s, 1, nil, first.File("sessions.db"), "in use by another process", "store.bolt.path")
+	if !bytes.Equal(content(t, first.File("sessions.db")), before) {
+		t.Error("the store file has changed")
+	}
 	if code, _, err := first.Lamplighter.Get("/readyz"); err != nil || code != http.StatusOK {
 		t.Errorf("the owner of the store is disturbed: %d %v", code, err)
 	}
