@@ -143,12 +143,27 @@ func TestOneRefreshForAThousandRequests(t *testing.T) {
 // A provider that is down costs nobody a session.
 func TestProviderDown(t *testing.T) {
 	t.Parallel()
+	for name, tt := range map[string]struct{ down, up func(*world) }{
+		"refuses connections": {func(w *world) { w.line.down.Store(true) }, func(w *world) { w.line.down.Store(false) }},
+		"answers 503": {func(w *world) {
+			if err := w.op.SetFault(op.Fault{GrantType: "refresh_token", Status: 503, Body: "down"}); err != nil {
+				w.t.Fatal(err)
+			}
+		}, func(w *world) { w.op.ClearFaults() }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			providerDown(t, tt.down, tt.up)
+		})
+	}
+}
+
+func providerDown(t *testing.T, down, up func(*world)) {
+	t.Helper()
 	inFakeTime(t, options{life: time.Minute}, func(w *world) {
 		t := w.t
 		b := w.login("ada")
-		if err := w.op.SetFault(op.Fault{GrantType: "refresh_token", Status: 503, Body: "down"}); err != nil {
-			t.Fatal(err)
-		}
+		down(w)
 		old := b.Fetch("/").Bearer(t)
 		time.Sleep(59 * time.Second)
 		if got := b.Fetch("/").Bearer(t); got != old || !w.accepted(got) {
@@ -173,7 +188,7 @@ func TestProviderDown(t *testing.T) {
 		if got := w.refreshes() - before; got > 1 {
 			t.Errorf("%d token requests for a hundred requests within the back-off, want at most 1", got)
 		}
-		w.op.ClearFaults()
+		up(w)
 		time.Sleep(10 * time.Second)
 		if !w.accepted(b.Fetch("/").Bearer(t)) {
 			t.Error("not healed after the provider came back")

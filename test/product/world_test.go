@@ -8,10 +8,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,6 +44,21 @@ type world struct {
 	gate  *gateway
 	log   *logbook
 	cfg   string
+	line  line
+}
+
+// line is lamplighter's way to the provider. While it is down, connections are
+// refused.
+type line struct {
+	to   http.RoundTripper
+	down atomic.Bool
+}
+
+func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
+	if l.down.Load() {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	}
+	return l.to.RoundTrip(r)
 }
 
 type options struct {
@@ -70,7 +89,7 @@ func newWorld(t *testing.T, dir string, o options) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, op: provider, echo: new(echo.API), log: &logbook{}}
+	w := &world{t: t, line: line{to: provider.RoundTripper()}, op: provider, echo: new(echo.API), log: &logbook{}}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("log:\n%s", w.log.String())
@@ -106,7 +125,7 @@ func (w *world) start(s *memstore.Store) {
 	}
 	w.store = s
 	w.app, err = app.New(context.Background(), cfg, app.Options{
-		Transport: w.op.RoundTripper(), Store: s, Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Transport: &w.line, Store: s, Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
 		w.t.Fatal(err)
