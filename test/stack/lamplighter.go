@@ -111,6 +111,11 @@ func (l *Lamplighter) Launch() {
 	if err != nil {
 		l.t.Fatal(err)
 	}
+	if l.UID != 0 { // who may not reach the checkout
+		if path, err = copyTo(filepath.Dir(l.config), path); err != nil {
+			l.t.Fatal(err)
+		}
+	}
 	cmd := exec.Command(path, "serve", "--config", l.config)
 	if l.FileLimit > 0 {
 		const block = 512 // of POSIX ulimit -f
@@ -125,6 +130,15 @@ func (l *Lamplighter) Launch() {
 	if l.proc, err = child.Start(cmd); err != nil {
 		l.t.Fatalf("start lamplighter: %v", err)
 	}
+}
+
+func copyTo(dir, path string) (string, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	to := filepath.Join(dir, filepath.Base(path))
+	return to, os.WriteFile(to, b, 0o755)
 }
 
 // Start launches the process and waits until it is ready.
