@@ -55,7 +55,7 @@ func serve(cfg config.Config) error {
 	defer stop()
 	done := make(chan error, 1)
 	go func() {
-		a, err := app.New(ctx, cfg, app.Options{Log: telemetry.NewLogger(os.Stderr, cfg.Log.Level)})
+		a, err := app.New(cfg, app.Options{Log: telemetry.NewLogger(os.Stderr, cfg.Log.Level)})
 		if err == nil {
 			err = a.Run(ctx)
 		}
@@ -69,9 +69,6 @@ func serve(cfg config.Config) error {
 	}
 	select {
 	case err := <-done:
-		if errors.Is(err, context.Canceled) { // stopped while still starting
-			return nil
-		}
 		return err
 	case s := <-signals:
 		return fmt.Errorf("%s: %w", s, errSecondSignal)

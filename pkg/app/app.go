@@ -63,10 +63,10 @@ type App struct {
 
 // New opens what the config names and builds every part. Nothing listens and
 // nothing runs in the background yet. If it fails, nothing is left open.
-func New(ctx context.Context, cfg config.Config, o Options) (*App, error) {
+func New(cfg config.Config, o Options) (*App, error) {
 	a := &App{cfg: cfg, log: o.Log, failed: make(chan error, 2)}
 	if err := a.build(o); err != nil {
-		return nil, errors.Join(err, a.undo.run(context.WithoutCancel(ctx)))
+		return nil, errors.Join(err, a.undo.run(context.Background()))
 	}
 	return a, nil
 }

@@ -124,7 +124,7 @@ func (w *world) start(s *memstore.Store) {
 		w.t.Fatal(err)
 	}
 	w.store = s
-	w.app, err = app.New(context.Background(), cfg, app.Options{
+	w.app, err = app.New(cfg, app.Options{
 		Transport: &w.line, Store: s, Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
