@@ -60,7 +60,6 @@ type demo struct {
 	dir    string
 	issuer string
 	check  string
-	admin  string
 
 	mu    sync.Mutex // of out
 	ended chan string
@@ -158,13 +157,19 @@ func (d *demo) provider(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.issuer, err = d.await(ctx, issuer, "the provider")
+	return err
+}
+
+// await is what a program tells once it has started.
+func (d *demo) await(ctx context.Context, told <-chan string, who string) (string, error) {
 	select {
-	case d.issuer = <-issuer:
-		return nil
+	case s := <-told:
+		return s, nil
 	case name := <-d.ended:
-		return fmt.Errorf("%s did not start; its last lines are above", name)
+		return "", fmt.Errorf("%s did not start; its last lines are above", name)
 	case <-ctx.Done():
-		return fmt.Errorf("wait for the provider: %w", ctx.Err())
+		return "", fmt.Errorf("wait for %s: %w", who, ctx.Err())
 	}
 }
 
@@ -184,17 +189,12 @@ func (d *demo) lamplighter(ctx context.Context) error {
 		return err
 	}
 	listening := make(chan string, 1)
-	if err := d.program("lamplighter", func(e entry) { d.tellLamplighter(e, listening) }, "serve", "--config", d.file("lamplighter.yaml")); err != nil {
+	err := d.program("lamplighter", func(e entry) { d.tellLamplighter(e, listening) }, "serve", "--config", d.file("lamplighter.yaml"))
+	if err != nil {
 		return err
 	}
-	select {
-	case d.admin = <-listening:
-		return nil
-	case name := <-d.ended:
-		return fmt.Errorf("%s did not start; its last lines are above", name)
-	case <-ctx.Done():
-		return fmt.Errorf("wait for lamplighter: %w", ctx.Err())
-	}
+	_, err = d.await(ctx, listening, "lamplighter")
+	return err
 }
 
 // envoy also starts the app behind it.

@@ -1,7 +1,6 @@
 package product
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -96,7 +95,7 @@ func response(r *http.Request, status int, headers []*corev3.HeaderValueOption, 
 	resp := &http.Response{
 		Status: fmt.Sprintf("%d %s", status, http.StatusText(status)), StatusCode: status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{},
-		Body: io.NopCloser(bytes.NewReader([]byte(body))), ContentLength: int64(len(body)), Request: r,
+		Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)), Request: r,
 	}
 	for _, h := range headers {
 		resp.Header.Add(h.GetHeader().GetKey(), h.GetHeader().GetValue())
