@@ -139,7 +139,7 @@ func decideGivenUp(r *request, rule Rule, v *session.View, now time.Time) decisi
 // decideFailed decides for a session that cannot be read or used because of err
 // (v is nil), or whose token could not be refreshed because of err.
 func decideFailed(r *request, rule Rule, v *session.View, err error, now time.Time) decision {
-	if errors.Is(err, session.ErrEnded) || errors.Is(err, session.ErrNotFound) {
+	if session.Gone(err) {
 		return decideWithout(r, rule)
 	}
 	if v != nil && now.Before(v.Window.Exp) {

@@ -2,7 +2,6 @@ package authz
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -109,7 +108,7 @@ func (s *Server) use(ctx context.Context, id session.ID) (*session.View, time.Ti
 	if err == nil {
 		err = s.opts.Activity.Use(ctx, v, now)
 	}
-	if err != nil && !errors.Is(err, session.ErrNotFound) && !errors.Is(err, session.ErrEnded) {
+	if err != nil && !session.Gone(err) {
 		s.opts.Log.Warn("session cannot be read or used", "session", id, "error", err)
 	}
 	return v, now, err

@@ -92,7 +92,7 @@ func (l *Lifecycle) Get(ctx context.Context, id session.ID) (session.Session, er
 		return session.Session{}, err
 	}
 	now := l.opts.Now()
-	if !now.Before(r.Session.EndsAt) || now.After(later(l.uses.last(id), r.Used).Add(l.opts.Idle)) {
+	if !now.Before(r.Session.EndsAt) || now.After(session.Later(l.uses.last(id), r.Used).Add(l.opts.Idle)) {
 		return session.Session{}, session.ErrEnded
 	}
 	return r.Session, nil

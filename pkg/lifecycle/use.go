@@ -31,19 +31,17 @@ type use struct {
 	flushed bool
 }
 
-// note records a use and returns the one before it; zero if unknown.
-func (m *useMap) note(id session.ID, now time.Time, life time.Duration) time.Time {
+// note records a use, unless the last one is as good as this.
+func (m *useMap) note(id session.ID, now time.Time, life time.Duration) {
 	s := &m[id[0]%useShards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.last == nil {
 		s.last = make(map[session.ID]use)
 	}
-	before := s.last[id].at
-	if before.IsZero() || now.Sub(before) >= noteEvery {
+	if now.Sub(s.last[id].at) >= noteEvery {
 		s.last[id] = use{at: now, life: life}
 	}
-	return before
 }
 
 func (m *useMap) last(id session.ID) time.Time {
@@ -85,14 +83,18 @@ func (l *Lifecycle) Use(ctx context.Context, v *session.View, now time.Time) err
 	if !now.Before(v.Session.EndsAt) {
 		return l.over(ctx, id, session.ReasonAbsolute, store.Cond{})
 	}
-	last := later(l.uses.last(id), v.Used)
+	local := l.uses.last(id)
+	if now.Sub(local) < noteEvery { // all that follows would find nothing to do
+		return nil
+	}
+	last := session.Later(local, v.Used)
 	if now.After(last.Add(l.opts.Idle)) {
 		// The view may be older than what another replica, or a flush, has told the store.
 		r, err := l.opts.Store.Get(ctx, id)
 		if err != nil {
 			return fmt.Errorf("read last use: %w", err)
 		}
-		if last = later(last, r.Used); now.After(last.Add(l.opts.Idle)) {
+		if last = session.Later(last, r.Used); now.After(last.Add(l.opts.Idle)) {
 			return l.over(ctx, id, session.ReasonIdle, store.Cond{UnusedSince: now.Add(-l.opts.Idle)})
 		}
 	}
@@ -211,11 +213,4 @@ func (l *Lifecycle) Active(since time.Time) (n int, meanLife time.Duration) {
 		meanLife = sum / time.Duration(n)
 	}
 	return n, meanLife
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }

@@ -49,12 +49,5 @@ func replayAt(w session.Window, now time.Time, wait time.Duration, again bool) t
 	if again {
 		at = w.Exp
 	}
-	return later(at, now.Add(wait))
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
+	return session.Later(at, now.Add(wait))
 }

@@ -33,7 +33,7 @@ func (r *Refresher) commit(f *flight, rec store.Record, a store.Attempt, next se
 		r.Kick()
 	case errors.Is(err, session.ErrMoved):
 		r.adopt(f)
-	case gone(err):
+	case session.Gone(err):
 		// Logged out while the provider was answering: the new tokens must not outlive the session.
 		r.opts.Sessions.Revoke(next)
 		r.forget(f, err)
@@ -48,7 +48,7 @@ func (r *Refresher) commit(f *flight, rec store.Record, a store.Attempt, next se
 func (r *Refresher) apply(f *flight, rec store.Record, a store.Attempt, e effect) {
 	outcome := session.ErrEnded
 	if e.end == "" {
-		outcome = &session.RefreshError{Class: e.failure.Class, RetryAt: later(e.failure.NotBefore, e.failure.ReplayAt)}
+		outcome = &session.RefreshError{Class: e.failure.Class, RetryAt: session.Later(e.failure.NotBefore, e.failure.ReplayAt)}
 	}
 	err := r.settle(
 		func() { f.answer(nil, outcome) },
@@ -69,7 +69,7 @@ func (r *Refresher) apply(f *flight, rec store.Record, a store.Attempt, e effect
 		r.Kick()
 	case errors.Is(err, session.ErrMoved):
 		r.adopt(f)
-	case gone(err):
+	case session.Gone(err):
 		r.forget(f, err)
 	default:
 		f.answer(nil, outcome)
@@ -92,7 +92,7 @@ func (r *Refresher) notBegun(f *flight, rec store.Record, err error) {
 		}
 		v := r.opts.Cache.Publish(rec)
 		f.answer(nil, &session.RefreshError{Class: class, RetryAt: v.NotBefore})
-	case gone(err):
+	case session.Gone(err):
 		r.forget(f, err)
 	case errors.Is(err, session.ErrBusy):
 		f.answer(nil, r.notNow())
@@ -119,7 +119,7 @@ func (r *Refresher) adopt(f *flight) {
 		f.answer(nil, r.notNow())
 	case err == nil:
 		f.answer(r.opts.Cache.Publish(rec), nil)
-	case gone(err):
+	case session.Gone(err):
 		r.forget(f, err)
 	default:
 		f.answer(nil, err)
@@ -129,8 +129,4 @@ func (r *Refresher) adopt(f *flight) {
 func (r *Refresher) forget(f *flight, err error) {
 	r.opts.Cache.Forget(f.id)
 	f.answer(nil, err)
-}
-
-func gone(err error) bool {
-	return errors.Is(err, session.ErrEnded) || errors.Is(err, session.ErrNotFound)
 }

@@ -149,8 +149,7 @@ func neededRate(n int, life time.Duration, p session.Policy) float64 {
 	if n == 0 || life < session.MinSweptLifetime {
 		return 0
 	}
-	issued := time.Time{}
-	s := session.Session{Token: session.Token{Issued: issued, Lifetime: life, Refresh: session.RefreshToken{Secret: session.NewSecret("any")}}}
+	s := session.Session{Token: session.Token{Lifetime: life, Refresh: session.RefreshToken{Secret: session.NewSecret("any")}}}
 	w := p.Window(s)
 	a, spread := w.Exp.Sub(w.DueAt), w.Spread
 	return max(float64(n)/(life-a-spread/2).Seconds(), float64(n)/(a+spread+time.Minute).Seconds())

@@ -1,7 +1,6 @@
 package rp
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/lamplighter/lamplighter/pkg/cookie"
@@ -22,7 +21,7 @@ func (p *RP) logout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	last, err := p.opts.Sessions.End(r.Context(), h.ID(), session.ReasonLogout)
-	if err != nil && !gone(err) {
+	if err != nil && !session.Gone(err) {
 		p.opts.Log.Warn("logout failed, the session lives on", "session", h.ID(), "error", err)
 		p.show(w, p.stillIn())
 		return
@@ -57,9 +56,4 @@ func (p *RP) sameOrigin(h http.Header) bool {
 	}
 	origin := h.Values("Origin")
 	return len(origin) == 1 && origin[0] == p.origin
-}
-
-// gone: the session is over, whoever ended it.
-func gone(err error) bool {
-	return errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrEnded)
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"time"
+
+	"github.com/lamplighter/lamplighter/pkg/session"
 )
 
 // signedIn is what GET <prefix>session tells the site's own scripts.
@@ -29,7 +31,7 @@ func (p *RP) session(w http.ResponseWriter, r *http.Request) {
 	}
 	s, err := p.opts.Sessions.Get(r.Context(), h.ID())
 	switch {
-	case err != nil && !gone(err):
+	case err != nil && !session.Gone(err):
 		p.opts.Log.Warn("session cannot be read", "session", h.ID(), "error", err)
 		problem(w, http.StatusServiceUnavailable, "The session store does not answer. Try again in a moment.")
 	case err != nil, !time.Now().Before(s.EndsAt):

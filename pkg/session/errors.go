@@ -18,6 +18,10 @@ var (
 	ErrUnavailable = errors.New("store unavailable")
 )
 
+// Gone tells whether err says that there is no session any more: it was ended,
+// or never was. Any other error says nothing about the session.
+func Gone(err error) bool { return errors.Is(err, ErrEnded) || errors.Is(err, ErrNotFound) }
+
 // EndedError is ErrEnded with what the tombstone knows.
 type EndedError struct {
 	Reason Reason

@@ -120,3 +120,11 @@ func Lifetime(seconds float64) (life time.Duration, ok bool) {
 	}
 	return time.Duration(math.Floor(seconds)) * time.Second, true
 }
+
+// Later returns the later of two instants.
+func Later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}

@@ -39,7 +39,7 @@ func (x *DueIndex) put(e DueEntry, used, ends time.Time) {
 	}
 	enters := it.pos >= 0 || it.Revision != e.Revision
 	it.DueEntry = e
-	it.used, it.ends = later(it.used, used), ends
+	it.used, it.ends = session.Later(it.used, used), ends
 	if enters {
 		x.enter(it)
 	}
@@ -47,21 +47,19 @@ func (x *DueIndex) put(e DueEntry, used, ends time.Time) {
 
 // Restore is Put for a record of which only the plain part has been read.
 func (x *DueIndex) Restore(m Meta, used time.Time) {
-	x.put(DueEntry{ID: m.ID, Revision: m.Revision, DueAt: m.DueAt, Exp: m.Exp}, later(m.Used, used), m.EndsAt)
+	x.put(DueEntry{ID: m.ID, Revision: m.Revision, DueAt: m.DueAt, Exp: m.Exp}, session.Later(m.Used, used), m.EndsAt)
 }
 
-// Touch merges a use by max and re-enters a parked session. It reports whether
-// the use was news.
-func (x *DueIndex) Touch(id session.ID, used time.Time) bool {
+// Touch merges a use by max and re-enters a parked session.
+func (x *DueIndex) Touch(id session.ID, used time.Time) {
 	it := x.items[id]
 	if it == nil || !used.After(it.used) {
-		return false
+		return
 	}
 	it.used = used
 	if it.pos < 0 {
 		x.enter(it)
 	}
-	return true
 }
 
 // Used is the last use of a session; zero if unknown.

@@ -124,16 +124,9 @@ func (r Record) due() time.Time {
 	if r.Session.SweepAt.IsZero() {
 		return time.Time{}
 	}
-	at := later(r.Session.SweepAt, r.NotBefore)
+	at := session.Later(r.Session.SweepAt, r.NotBefore)
 	if r.InDoubt || r.Attempt != nil {
-		at = later(at, r.ReplayAt)
+		at = session.Later(at, r.ReplayAt)
 	}
 	return at
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }

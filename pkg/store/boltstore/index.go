@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/session"
@@ -90,7 +89,7 @@ func (s *Store) Find(ctx context.Context, k session.SubjectKey) ([]session.ID, e
 		case err == nil && r.BelongsTo(k) && !seen[id]:
 			seen[id] = true
 			ids = append(ids, id)
-		case err != nil && !errors.Is(err, session.ErrNotFound) && !errors.Is(err, session.ErrEnded):
+		case err != nil && !session.Gone(err):
 			return nil, err
 		}
 	}
