@@ -1,7 +1,6 @@
 package lifecycle_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -17,6 +16,7 @@ import (
 	"github.com/lamplighter/lamplighter/pkg/sessioncache"
 	"github.com/lamplighter/lamplighter/pkg/store/memstore"
 	"github.com/lamplighter/lamplighter/test/faultstore"
+	"github.com/lamplighter/lamplighter/test/logbook"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 )
@@ -37,7 +37,7 @@ type rig struct {
 	life    *lifecycle.Lifecycle
 	revoker *revoker
 	reg     *prometheus.Registry
-	log     *logs
+	log     *logbook.Book
 	changed func() int
 	handles []session.Handle
 	end     sync.Once
@@ -64,7 +64,7 @@ func newRig(t *testing.T, mem *memstore.Store) *rig {
 func newRigOver(t *testing.T, mem *memstore.Store, faulty *faultstore.Store, seen lifecycle.Store) *rig {
 	t.Helper()
 	r := &rig{
-		t: t, mem: mem, store: faulty, revoker: &revoker{}, reg: prometheus.NewRegistry(), log: &logs{}, stop: func() {},
+		t: t, mem: mem, store: faulty, revoker: &revoker{}, reg: prometheus.NewRegistry(), log: new(logbook.Book), stop: func() {},
 	}
 	var err error
 	r.cache, err = sessioncache.New(sessioncache.Options{
@@ -223,24 +223,6 @@ func (r *rig) metric(name string, label ...string) float64 {
 		}
 	}
 	return sum
-}
-
-// logs is what was logged, safe for concurrent use.
-type logs struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }
 
 // revoker is the provider's revocation endpoint: it fails as often as it is

@@ -1,7 +1,6 @@
 package refresh_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -19,6 +18,7 @@ import (
 	"github.com/lamplighter/lamplighter/pkg/store"
 	"github.com/lamplighter/lamplighter/pkg/store/memstore"
 	"github.com/lamplighter/lamplighter/test/faultstore"
+	"github.com/lamplighter/lamplighter/test/logbook"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 )
@@ -53,7 +53,7 @@ type rig struct {
 	ref   *refresh.Refresher
 	reg   *prometheus.Registry
 	rev   *revoker
-	log   *logs
+	log   *logbook.Book
 
 	sweeping  context.CancelFunc
 	swept     chan struct{}
@@ -106,7 +106,7 @@ func newRig(t *testing.T, set setup) *rig {
 	}
 	r := &rig{
 		t: t, start: time.Now(), mem: set.mem, store: faultstore.New(set.mem), op: set.op,
-		reg: prometheus.NewRegistry(), rev: &revoker{}, log: &logs{}, policy: session.Policy{Threshold: set.threshold},
+		reg: prometheus.NewRegistry(), rev: &revoker{}, log: new(logbook.Book), policy: session.Policy{Threshold: set.threshold},
 	}
 	log := slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
@@ -346,24 +346,6 @@ func (r *rig) metrics() string {
 		b.WriteString(f.String())
 	}
 	return b.String()
-}
-
-// logs is what was logged, safe for concurrent use.
-type logs struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }
 
 // revoker remembers what the provider was told to revoke.

@@ -16,6 +16,7 @@ import (
 	"github.com/lamplighter/lamplighter/pkg/rp"
 	"github.com/lamplighter/lamplighter/pkg/seal"
 	"github.com/lamplighter/lamplighter/pkg/session"
+	"github.com/lamplighter/lamplighter/test/logbook"
 	"github.com/lamplighter/lamplighter/test/op"
 )
 
@@ -92,31 +93,13 @@ func (v *vault) sessions() []session.Session {
 	return append([]session.Session(nil), v.created...)
 }
 
-// transcript is what was logged and shown, by everybody at once.
-type transcript struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (t *transcript) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.b.Write(p)
-}
-
-func (t *transcript) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.b.String()
-}
-
 // world is one relying party and what it stands on.
 type world struct {
 	*rp.RP
 	t     testing.TB
 	vault *vault
-	log   *transcript
-	pages *transcript // bodies of every answer to a browser
+	log   *logbook.Book
+	pages *logbook.Book // bodies of every answer to a browser
 }
 
 func keyring(t testing.TB) *seal.Keyring {
@@ -158,7 +141,7 @@ func newWorld(t testing.TB, o rp.Options) *world {
 
 func undiscovered(t testing.TB, o rp.Options) *world {
 	t.Helper()
-	w := &world{t: t, log: new(transcript), pages: new(transcript)}
+	w := &world{t: t, log: new(logbook.Book), pages: new(logbook.Book)}
 	w.vault, _ = o.Sessions.(*vault)
 	o.Log = slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error

@@ -1,38 +1,22 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net"
 	"net/http"
 	"os/exec"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/lamplighter/lamplighter/test/envoytest"
+	"github.com/lamplighter/lamplighter/test/logbook"
 	"github.com/lamplighter/lamplighter/test/stack"
 )
 
 // screen is what a person would see.
-type screen struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *screen) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *screen) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
+type screen struct{ logbook.Book }
 
 // shows waits until the screen has a line that begins so.
 func (s *screen) shows(t *testing.T, begin string) {
@@ -47,11 +31,11 @@ func (s *screen) shows(t *testing.T, begin string) {
 // inCheckout goes to the root of the checkout and builds what the demo starts.
 func inCheckout(t *testing.T) {
 	t.Helper()
-	mod, err := exec.Command("go", "env", "GOMOD").Output()
+	root, err := envoytest.Checkout()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Chdir(filepath.Dir(strings.TrimSpace(string(mod))))
+	t.Chdir(root)
 	if out, err := exec.Command("go", "build", "-o", "bin/", "./cmd/...").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -60,19 +44,9 @@ func inCheckout(t *testing.T) {
 	}
 }
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
-}
-
 func TestDemo(t *testing.T) {
 	inCheckout(t)
-	port := freePort(t)
+	port := stack.FreePort(t)
 	ctx, ctrlC := context.WithCancel(t.Context())
 	defer ctrlC()
 	seen := new(screen)

@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"github.com/lamplighter/lamplighter/test/child"
+	"github.com/lamplighter/lamplighter/test/envoytest"
 	"github.com/lamplighter/lamplighter/test/stack"
 )
 
@@ -31,11 +31,10 @@ type page struct {
 
 func TestCommands(t *testing.T) {
 	t.Parallel()
-	mod, err := exec.Command("go", "env", "GOMOD").Output()
+	root, err := envoytest.Checkout()
 	if err != nil {
 		t.Fatal(err)
 	}
-	root := filepath.Dir(strings.TrimSpace(string(mod)))
 	if err := stack.DependOn(root); err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +103,7 @@ func (p page) run(line string) {
 func (p page) command(dir, line string) *exec.Cmd {
 	cmd := exec.Command("bash", "-euo", "pipefail", "-c", line)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "DEMO_PORT="+freePort(p.t))
+	cmd.Env = append(os.Environ(), "DEMO_PORT="+stack.FreePort(p.t))
 	return cmd
 }
 
@@ -150,14 +149,4 @@ func (p page) until(dir, line, shows string, stop syscall.Signal) {
 	case <-time.After(30 * time.Second):
 		p.t.Errorf("%s does not stop", line)
 	}
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
 }

@@ -28,7 +28,7 @@ const (
 // readBootstrap parses a bootstrap; a relative path starts at the checkout.
 func readBootstrap(path string) (map[string]any, error) {
 	if !filepath.IsAbs(path) {
-		root, err := checkout()
+		root, err := Checkout()
 		if err != nil {
 			return nil, err
 		}

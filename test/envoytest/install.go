@@ -49,7 +49,7 @@ func Install(ctx context.Context, log io.Writer) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	root, err := checkout()
+	root, err := Checkout()
 	if err != nil {
 		return "", err
 	}
@@ -170,9 +170,9 @@ func run(ctx context.Context, name string, args ...string) error {
 	return nil
 }
 
-// checkout is the folder of this module's go.mod, at or above the working
+// Checkout is the folder of this module's go.mod, at or above the working
 // directory: tests run in their package's folder, the demo at the top.
-func checkout() (string, error) {
+func Checkout() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", err

@@ -1,19 +1,16 @@
 package product
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -24,6 +21,7 @@ import (
 	"github.com/lamplighter/lamplighter/pkg/config"
 	"github.com/lamplighter/lamplighter/pkg/store/memstore"
 	"github.com/lamplighter/lamplighter/test/echo"
+	"github.com/lamplighter/lamplighter/test/logbook"
 	"github.com/lamplighter/lamplighter/test/op"
 	"github.com/lamplighter/lamplighter/test/stack"
 )
@@ -42,7 +40,7 @@ type world struct {
 	store *memstore.Store
 	echo  *echo.API
 	gate  *gateway
-	log   *logbook
+	log   *logbook.Book
 	cfg   string
 	line  line
 }
@@ -89,7 +87,7 @@ func newWorld(t *testing.T, dir string, o options) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, line: line{to: provider.RoundTripper()}, op: provider, echo: new(echo.API), log: &logbook{}}
+	w := &world{t: t, line: line{to: provider.RoundTripper()}, op: provider, echo: new(echo.API), log: new(logbook.Book)}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("log:\n%s", w.log.String())
@@ -162,23 +160,4 @@ func (w *world) refreshes() (n int) {
 		}
 	}
 	return n
-}
-
-type logbook struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-var _ io.Writer = (*logbook)(nil)
-
-func (l *logbook) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logbook) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

@@ -1,7 +1,6 @@
 package stack
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,6 +17,8 @@ import (
 	"time"
 
 	"github.com/lamplighter/lamplighter/test/child"
+	"github.com/lamplighter/lamplighter/test/envoytest"
+	"github.com/lamplighter/lamplighter/test/logbook"
 )
 
 const (
@@ -33,11 +34,10 @@ var (
 )
 
 func build(name string, flags ...string) (string, error) {
-	mod, err := exec.Command("go", "env", "GOMOD").Output()
+	root, err := envoytest.Checkout()
 	if err != nil {
-		return "", fmt.Errorf("find the checkout: %w", err)
+		return "", err
 	}
-	root := filepath.Dir(strings.TrimSpace(string(mod)))
 	if err := DependOn(root); err != nil {
 		return "", err
 	}
@@ -261,43 +261,20 @@ func (l *Lamplighter) Log() string { return l.log.String() }
 
 // log keeps a process's output.
 type log struct {
-	mu    sync.Mutex
-	b     bytes.Buffer
+	logbook.Book
 	since int // where the newest process began
 }
 
-func (l *log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *log) begin() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.since = l.b.Len()
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
+func (l *log) begin() { l.since = len(l.String()) }
 
 // newest is what the newest process has written.
-func (l *log) newest() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return string(l.b.Bytes()[l.since:])
-}
+func (l *log) newest() string { return l.String()[l.since:] }
 
 // field finds a JSON line of the newest process by its message.
 func (l *log) field(msg, key string) string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for line := range bytes.Lines(l.b.Bytes()[l.since:]) {
+	for line := range strings.Lines(l.newest()) {
 		var e map[string]any
-		if json.Unmarshal(line, &e) == nil && e["msg"] == msg {
+		if json.Unmarshal([]byte(line), &e) == nil && e["msg"] == msg {
 			v, _ := e[key].(string)
 			return v
 		}

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"net"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -92,6 +93,18 @@ func (s *Stack) CheckAddress() string { return "unix://" + s.File("check.sock") 
 
 // File is a path in the stack's folder.
 func (s *Stack) File(name string) string { return filepath.Join(s.Dir, name) }
+
+// FreePort is a port of 127.0.0.1 that was free a moment ago.
+func FreePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
+}
 
 // dir is short: a socket path has a limit of 108 bytes, which t.TempDir exceeds.
 func dir(t testing.TB) string {

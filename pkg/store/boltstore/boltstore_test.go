@@ -19,6 +19,7 @@ import (
 	"github.com/lamplighter/lamplighter/pkg/session"
 	"github.com/lamplighter/lamplighter/pkg/store"
 	"github.com/lamplighter/lamplighter/pkg/store/boltstore"
+	"github.com/lamplighter/lamplighter/test/logbook"
 	"go.etcd.io/bbolt"
 )
 
@@ -37,23 +38,11 @@ func ring(t testing.TB, lines ...string) *seal.Keyring {
 	return keys
 }
 
-// logbook keeps what was logged.
-type logbook struct {
-	mu sync.Mutex
-	bytes.Buffer
-}
+func logger(log *logbook.Book) *slog.Logger { return slog.New(slog.NewTextHandler(log, nil)) }
 
-func (l *logbook) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.Buffer.Write(p)
-}
-
-func (l *logbook) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
-
-func open(t testing.TB, path string, keys *seal.Keyring, log *logbook) *boltstore.Store {
+func open(t testing.TB, path string, keys *seal.Keyring, log *logbook.Book) *boltstore.Store {
 	t.Helper()
-	s, err := boltstore.Open(boltstore.Options{Path: path, Keys: keys, Log: log.logger()})
+	s, err := boltstore.Open(boltstore.Options{Path: path, Keys: keys, Log: logger(log)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +85,7 @@ func TestASecondOpenerIsToldWhoseFileItIs(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "s.db")
 	keys := ring(t, keyLine("k1"))
-	s := open(t, path, keys, &logbook{})
+	s := open(t, path, keys, new(logbook.Book))
 	all := create(t, s, 1)
 	before, err := os.ReadFile(path)
 	if err != nil {
@@ -118,7 +107,7 @@ func TestASecondOpenerIsToldWhoseFileItIs(t *testing.T) {
 func TestNothingPersonalOrSecretIsOnDiskInTheClear(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "s.db")
-	s := open(t, path, ring(t, keyLine("k1")), &logbook{})
+	s := open(t, path, ring(t, keyLine("k1")), new(logbook.Book))
 	all := create(t, s, 3)
 	if _, err := s.End(t.Context(), all[2].ID, session.ReasonLogout, store.Cond{}); err != nil {
 		t.Fatal(err)
@@ -142,11 +131,11 @@ func TestKeyRotation(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "s.db")
 	old, next := keyLine("old"), keyLine("new")
-	s := open(t, path, ring(t, old), &logbook{})
+	s := open(t, path, ring(t, old), new(logbook.Book))
 	a := create(t, s, 1)[0]
 	_ = s.Close()
 
-	s = open(t, path, ring(t, next, old), &logbook{})
+	s = open(t, path, ring(t, next, old), new(logbook.Book))
 	if r, err := s.Get(t.Context(), a.ID); err != nil || r.Session.Token.Refresh != a.Token.Refresh {
 		t.Fatalf("sealed under the old key: %v", err)
 	}
@@ -165,7 +154,7 @@ func TestKeyRotation(t *testing.T) {
 	}
 	_ = s.Close()
 
-	log := &logbook{}
+	log := new(logbook.Book)
 	s = open(t, path, ring(t, next), log)
 	if r, err := s.Get(t.Context(), a.ID); err != nil || r.Session.Revision != 2 {
 		t.Errorf("re-sealed by Commit, the old key gone: %v", err)
@@ -197,7 +186,7 @@ func TestDamagedFiles(t *testing.T) {
 	dir := t.TempDir()
 	keys := ring(t, keyLine("k1"))
 	path := filepath.Join(dir, "good.db")
-	s := open(t, path, keys, &logbook{})
+	s := open(t, path, keys, new(logbook.Book))
 	all := create(t, s, 200)
 	_ = s.Close()
 	good, err := os.ReadFile(path)
@@ -232,7 +221,7 @@ func TestDamagedFiles(t *testing.T) {
 			if err := os.WriteFile(path, bad, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			log := &logbook{}
+			log := new(logbook.Book)
 			s := open(t, path, keys, log)
 			aside, err := filepath.Glob(path + ".corrupt-*")
 			if err != nil {
@@ -368,7 +357,7 @@ func TestOpenErrorsSayWhatToDo(t *testing.T) {
 
 func TestAfterCloseEverythingIsUnavailable(t *testing.T) {
 	t.Parallel()
-	s := open(t, filepath.Join(t.TempDir(), "s.db"), ring(t, keyLine("k1")), &logbook{})
+	s := open(t, filepath.Join(t.TempDir(), "s.db"), ring(t, keyLine("k1")), new(logbook.Book))
 	a := create(t, s, 1)[0]
 	if err := errors.Join(s.Close(), s.Close()); err != nil {
 		t.Fatal(err)
@@ -409,7 +398,7 @@ func BenchmarkRefresh(b *testing.B) {
 func benchmark(b *testing.B, op func(*boltstore.Store) error) {
 	for _, writers := range []int{1, 64} {
 		b.Run(fmt.Sprint(writers, " writers"), func(b *testing.B) {
-			s := open(b, filepath.Join(b.TempDir(), "s.db"), ring(b, keyLine("k1")), &logbook{})
+			s := open(b, filepath.Join(b.TempDir(), "s.db"), ring(b, keyLine("k1")), new(logbook.Book))
 			left := make(chan struct{}, writers)
 			var wg sync.WaitGroup
 			for range writers {

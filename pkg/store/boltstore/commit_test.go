@@ -13,13 +13,14 @@ import (
 	"github.com/lamplighter/lamplighter/pkg/session"
 	"github.com/lamplighter/lamplighter/pkg/store"
 	"github.com/lamplighter/lamplighter/pkg/store/boltstore"
+	"github.com/lamplighter/lamplighter/test/logbook"
 )
 
 // rig is a store whose writes queue up until resume.
 type rig struct {
 	*testing.T
 	*boltstore.Store
-	log    logbook
+	log    logbook.Book
 	start  func()
 	calls  sync.WaitGroup
 	before int // transactions
@@ -30,7 +31,7 @@ func paused(t *testing.T) *rig {
 	r := &rig{T: t}
 	var err error
 	r.Store, r.start, err = boltstore.OpenPaused(boltstore.Options{
-		Path: filepath.Join(t.TempDir(), "s.db"), Keys: ring(t, keyLine("k1")), Log: r.log.logger(),
+		Path: filepath.Join(t.TempDir(), "s.db"), Keys: ring(t, keyLine("k1")), Log: logger(&r.log),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -245,7 +246,7 @@ func TestTheIndexKeepsNothingOfOld(t *testing.T) {
 			t.Errorf("%s: %d subjects, %d uses, %v; want %d and %d", what, n, m, err, subjects, used)
 		}
 	}
-	s := open(t, path, ring(t, old), &logbook{})
+	s := open(t, path, ring(t, old), new(logbook.Book))
 	a := create(t, s, 1)[0]
 	if err := s.Touch(t.Context(), map[session.ID]time.Time{a.ID: time.Now()}); err != nil {
 		t.Fatal(err)
@@ -253,7 +254,7 @@ func TestTheIndexKeepsNothingOfOld(t *testing.T) {
 	entries(s, "created with a sid", 2, 1)
 	_ = s.Close()
 
-	s = open(t, path, ring(t, next, old), &logbook{})
+	s = open(t, path, ring(t, next, old), new(logbook.Book))
 	for n, sid := range []string{a.Identity.SID, "another sid", ""} {
 		rev := session.Revision(n + 1)
 		_, attempt, err := s.Begin(t.Context(), a.ID, rev, store.Intent{AttemptID: store.AttemptID{byte(rev)}, Owner: "me"})
@@ -269,7 +270,7 @@ func TestTheIndexKeepsNothingOfOld(t *testing.T) {
 	}
 	_ = s.Close()
 
-	s = open(t, path, ring(t, next), &logbook{})
+	s = open(t, path, ring(t, next), new(logbook.Book))
 	if ids, err := s.Find(t.Context(), session.SubjectKey{App: a.App, Provider: a.Provider, Sub: a.Identity.Subject}); err != nil || len(ids) != 1 {
 		t.Errorf("Find after a Commit under the new key, the old key gone: %v, %v", ids, err)
 	}

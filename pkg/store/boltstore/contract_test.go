@@ -8,6 +8,7 @@ import (
 
 	"github.com/lamplighter/lamplighter/pkg/store/boltstore"
 	"github.com/lamplighter/lamplighter/pkg/store/storetest"
+	"github.com/lamplighter/lamplighter/test/logbook"
 )
 
 // TestContract restarts a store as kill -9 does: from the bytes on disk, while
@@ -17,7 +18,7 @@ func TestContract(t *testing.T) {
 	keys := ring(t, keyLine("k1"))
 	var paths sync.Map // *boltstore.Store → path
 	at := func(t testing.TB, path string) storetest.Full {
-		s := open(t, path, keys, &logbook{})
+		s := open(t, path, keys, new(logbook.Book))
 		paths.Store(s, path)
 		return s
 	}

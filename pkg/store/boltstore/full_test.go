@@ -14,6 +14,7 @@ import (
 	"github.com/lamplighter/lamplighter/pkg/seal"
 	"github.com/lamplighter/lamplighter/pkg/session"
 	"github.com/lamplighter/lamplighter/pkg/store/boltstore"
+	"github.com/lamplighter/lamplighter/test/logbook"
 )
 
 const fullDisk = "BOLTSTORE_TEST_FULL_DISK" // tells TestMain which file to fill
@@ -69,8 +70,8 @@ func fill(path string) error {
 	if err != nil {
 		return err
 	}
-	log := &logbook{}
-	s, err := boltstore.Open(boltstore.Options{Path: path, Keys: keys, Log: log.logger()})
+	log := new(logbook.Book)
+	s, err := boltstore.Open(boltstore.Options{Path: path, Keys: keys, Log: logger(log)})
 	if err != nil {
 		return err
 	}
@@ -105,7 +106,7 @@ func fill(path string) error {
 	if err := errors.Join(f.whole("with space again"), f.Close()); err != nil {
 		return err
 	}
-	if f.Store, err = boltstore.Open(boltstore.Options{Path: path, Keys: keys, Log: log.logger()}); err != nil {
+	if f.Store, err = boltstore.Open(boltstore.Options{Path: path, Keys: keys, Log: logger(log)}); err != nil {
 		return err
 	}
 	if err := errors.Join(f.whole("after a restart"), f.Close()); err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/lamplighter/lamplighter/pkg/session"
 	"github.com/lamplighter/lamplighter/pkg/store"
 	"github.com/lamplighter/lamplighter/pkg/store/boltstore"
+	"github.com/lamplighter/lamplighter/test/logbook"
 	"go.etcd.io/bbolt"
 )
 
@@ -25,7 +26,7 @@ import (
 func grown(t testing.TB, keys *seal.Keyring, n int) (file []byte, live []session.Session) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "s.db")
-	s := open(t, path, keys, &logbook{})
+	s := open(t, path, keys, new(logbook.Book))
 	live = create(t, s, n)
 	for i, a := range live {
 		var err error
@@ -139,7 +140,7 @@ func TestWhatPagesMayNotBe(t *testing.T) {
 			if err := boltstore.CheckPages(path); err == nil {
 				t.Error("it is left to bbolt to find out")
 			}
-			log := &logbook{}
+			log := new(logbook.Book)
 			open(t, path, keys, log)
 			aside, err := filepath.Glob(path + ".corrupt-*")
 			if err != nil || len(aside) != 1 {
