@@ -29,6 +29,18 @@ func Classes() []Class {
 	return []Class{Renewed, Transient, Unknown, Dead, Misconfigured, Refused, Foreign}
 }
 
+// Outcome is one refresh in a session's history. It holds nothing secret.
+type Outcome struct {
+	At       time.Time // when it began
+	By       string    // who asked: request, sweep, operator
+	Class    Class
+	Revision Revision // that was to be replaced
+	Replay   bool     // of a token that may have been spent
+}
+
+// HistoryLen is how many outcomes a history keeps, the newest.
+const HistoryLen = 8
+
 // Failure is how one attempt ended without tokens; see the store's Fail.
 type Failure struct {
 	Class     Class
@@ -48,5 +60,19 @@ const (
 	ReasonAbsolute   Reason = "absolute"    // session.absolute is over
 	ReasonDead       Reason = "dead"        // the OP refused the refresh token
 	ReasonLostAnswer Reason = "lost_answer" // the OP refused the replay of a refresh whose answer never arrived
+	ReasonInDoubt    Reason = "in_doubt"    // such a refresh, under ReplayNever, when the access token expired
 	ReasonForeign    Reason = "foreign"     // the OP answered with somebody else's tokens
 )
+
+// Verdict is the class of the answer that ends a session for this reason; zero
+// if none does.
+func (r Reason) Verdict() Class {
+	switch r {
+	case ReasonDead, ReasonLostAnswer:
+		return Dead
+	case ReasonForeign:
+		return Foreign
+	default:
+		return 0
+	}
+}

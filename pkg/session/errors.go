@@ -24,8 +24,9 @@ func Gone(err error) bool { return errors.Is(err, ErrEnded) || errors.Is(err, Er
 
 // EndedError is ErrEnded with what the tombstone knows.
 type EndedError struct {
-	Reason Reason
-	At     time.Time
+	Reason  Reason
+	At      time.Time
+	History []Outcome // the last refreshes, oldest first
 }
 
 func (e *EndedError) Error() string { return fmt.Sprintf("session ended: %s", e.Reason) }

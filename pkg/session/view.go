@@ -12,6 +12,9 @@ type View struct {
 	NotBefore time.Time
 	// InDoubt: the refresh token may be spent; the next attempt is a replay.
 	InDoubt bool
+	// Renewing: a refresh is under way that ends the current access token. Whoever
+	// needs one waits for its outcome, however fresh this one looks.
+	Renewing bool
 	// LastClass is how the last attempt failed; zero when it did not.
 	LastClass Class
 	// Used is the last use as the store knew it when the view was made.

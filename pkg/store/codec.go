@@ -103,7 +103,7 @@ func DecodeMeta(encoded []byte) (Meta, error) {
 
 // EncodeTombstone writes t in the clear: it holds nothing secret.
 func EncodeTombstone(t Tombstone) ([]byte, error) {
-	b, err := json.Marshal(grave{Reason: t.Reason, At: at(t.At), Until: at(t.Until)})
+	b, err := json.Marshal(grave{Reason: t.Reason, At: at(t.At), Until: at(t.Until), History: outcomes(t.History)})
 	if err != nil {
 		return nil, fmt.Errorf("encode tombstone: %w", err)
 	}
@@ -117,8 +117,8 @@ func DecodeTombstone(encoded []byte) (Tombstone, error) {
 		return Tombstone{}, err
 	}
 	var g grave
-	if err := json.Unmarshal(b, &g); err != nil {
+	if err := json.Unmarshal(b, &g); err != nil || !possible(g.History) {
 		return Tombstone{}, unreadable(errors.New("tombstone is not JSON"))
 	}
-	return Tombstone{Reason: g.Reason, At: g.At.Time, Until: g.Until.Time}, nil
+	return Tombstone{Reason: g.Reason, At: g.At.Time, Until: g.Until.Time, History: historyOf(g.History)}, nil
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/session"
@@ -47,6 +48,7 @@ type meta struct {
 	LastClass session.Class `json:"last_class,omitempty"`
 	Tries     int           `json:"tries,omitempty"`
 	Committed []byte        `json:"committed,omitempty"`
+	History   []outcome     `json:"history,omitempty"`
 	Used      instant       `json:"used,omitzero"` // as of the write; newer ones are kept by the backend
 	DueAt     instant       `json:"due_at,omitzero"`
 	Exp       instant       `json:"exp"`
@@ -62,6 +64,31 @@ type attemptMeta struct {
 	Tries         int     `json:"tries"`
 	Owner         string  `json:"owner"`
 	FoundReplayAt instant `json:"found_replay_at,omitzero"`
+	Began         instant `json:"began,omitzero"`
+	By            string  `json:"by,omitempty"`
+}
+
+// outcome is one line of a history; there may be many, so its names are short.
+type outcome struct {
+	At       instant          `json:"t"`
+	By       string           `json:"b,omitempty"`
+	Class    session.Class    `json:"c"`
+	Revision session.Revision `json:"r"`
+	Replay   bool             `json:"p,omitempty"`
+}
+
+func outcomes(history []session.Outcome) (stored []outcome) {
+	for _, o := range history {
+		stored = append(stored, outcome{At: at(o.At), By: o.By, Class: o.Class, Revision: o.Revision, Replay: o.Replay})
+	}
+	return stored
+}
+
+func historyOf(stored []outcome) (history []session.Outcome) {
+	for _, o := range stored {
+		history = append(history, session.Outcome{At: o.At.Time, By: o.By, Class: o.Class, Revision: o.Revision, Replay: o.Replay})
+	}
+	return history
 }
 
 func metaOf(r Record) meta {
@@ -69,6 +96,7 @@ func metaOf(r Record) meta {
 		Fence: r.Fence, InDoubt: r.InDoubt, ReplayAt: at(r.ReplayAt), NotBefore: at(r.NotBefore),
 		Failures: r.Failures, LastClass: r.LastClass, Tries: r.Tries, Used: at(r.Used),
 		DueAt: at(r.DueAt), Exp: at(r.Session.Token.Exp()), EndsAt: at(r.Session.EndsAt),
+		History: outcomes(r.History),
 	}
 	if r.Committed != (AttemptID{}) {
 		m.Committed = r.Committed[:]
@@ -76,6 +104,7 @@ func metaOf(r Record) meta {
 	if a := r.Attempt; a != nil {
 		m.Attempt = &attemptMeta{
 			ID: a.ID[:], Fence: a.Fence, InDoubt: a.InDoubt, Tries: a.Tries, Owner: a.Owner, FoundReplayAt: at(a.FoundReplayAt),
+			Began: at(a.Began), By: a.By,
 		}
 	}
 	return m
@@ -112,9 +141,10 @@ func bodyOf(s session.Session) body {
 
 // grave is a tombstone as it is stored.
 type grave struct {
-	Reason session.Reason `json:"reason"`
-	At     instant        `json:"at"`
-	Until  instant        `json:"until"`
+	Reason  session.Reason `json:"reason"`
+	At      instant        `json:"at"`
+	Until   instant        `json:"until"`
+	History []outcome      `json:"history,omitempty"`
 }
 
 func parse(rawHead, rawMeta []byte) (h head, m meta, err error) {
@@ -131,9 +161,15 @@ func (h head) possible() bool { return len(h.ID) == len(session.ID{}) && h.Revis
 
 func (m meta) possible() bool {
 	a := m.Attempt
-	return m.Failures >= 0 && m.Tries >= 0 && int(m.LastClass) <= len(session.Classes()) &&
+	return m.Failures >= 0 && m.Tries >= 0 && int(m.LastClass) <= len(session.Classes()) && possible(m.History) &&
 		(len(m.Committed) == 0 || len(m.Committed) == len(AttemptID{})) &&
 		(a == nil || len(a.ID) == len(AttemptID{}) && a.Fence <= m.Fence && a.Tries >= 0)
+}
+
+func possible(history []outcome) bool {
+	return len(history) <= session.HistoryLen && !slices.ContainsFunc(history, func(o outcome) bool {
+		return o.Class == 0 || int(o.Class) > len(session.Classes())
+	})
 }
 
 // possible keeps out what Encode could not write again.
@@ -156,12 +192,14 @@ func record(h head, m meta, b body) Record {
 		},
 		Fence: m.Fence, InDoubt: m.InDoubt, ReplayAt: m.ReplayAt.Time, NotBefore: m.NotBefore.Time,
 		Failures: m.Failures, LastClass: m.LastClass, Tries: m.Tries, Used: m.Used.Time, DueAt: m.DueAt.Time,
+		History: historyOf(m.History),
 	}
 	copy(r.Committed[:], m.Committed)
 	if a := m.Attempt; a != nil {
 		r.Attempt = &Attempt{
 			ID: AttemptID(a.ID), SessionID: r.Session.ID, Revision: h.Revision, Fence: a.Fence,
 			InDoubt: a.InDoubt, Tries: a.Tries, Owner: a.Owner, FoundReplayAt: a.FoundReplayAt.Time,
+			Began: a.Began.Time, By: a.By,
 		}
 	}
 	return r

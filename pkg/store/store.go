@@ -48,18 +48,19 @@ type Store interface {
 	// succeeds while the revision is unchanged. Tombstone: ErrEnded (revoke
 	// next). Revision moved: ErrMoved (drop next, do not revoke it: that may kill
 	// the family). Repeated with the same AttemptID after success: nil. It clears
-	// attempt, doubt, ReplayAt, NotBefore and Failures.
+	// attempt, doubt, ReplayAt, NotBefore and Failures, and enters the history.
 	Commit(ctx context.Context, a Attempt, next session.Session) error
 
 	// Fail closes a without tokens. Not sent: in doubt as the attempt itself was,
 	// ReplayAt as Begin found it. Sent and refused: ReplayAt dropped unless in
 	// doubt. Sent and unknown: in doubt until ReplayAt. Failures+1, NotBefore set,
-	// due again at max(SweepAt, NotBefore, ReplayAt). ErrMoved and no effect if a
+	// due again at max(SweepAt, NotBefore, ReplayAt). It enters the history, unless
+	// its Class is zero: the attempt was given up and nothing was tried. ErrMoved and no effect if a
 	// is not the open attempt; a is matched by its ID, so that a lost Begin reply
 	// can be given up with Fail(not sent).
 	Fail(ctx context.Context, a Attempt, f session.Failure) error
 
-	// End leaves a tombstone until the absolute end and removes attempt, due, used
+	// End leaves a tombstone until the absolute end, with the history, and removes attempt, due, used
 	// and subject entries. It returns the last session, for its tokens to be
 	// revoked. Ending twice is nil with a zero Session. ErrMoved and no effect if
 	// the condition does not hold.
@@ -83,6 +84,10 @@ type Index interface {
 	// been verified on the record.
 	Find(ctx context.Context, k session.SubjectKey) ([]session.ID, error)
 
+	// Lookup returns the sessions and tombstones whose ID begins with prefix, at
+	// most limit: an operator knows a session by the short form in the log.
+	Lookup(ctx context.Context, prefix []byte, limit int) ([]session.ID, error)
+
 	// Reap lists at most limit sessions that were not used since unusedSince or
 	// are past their absolute end, and deletes tombstones that are past theirs.
 	// It ends nothing: the caller does, under Cond.UnusedSince.
@@ -94,7 +99,9 @@ type AttemptID [16]byte
 
 // Record is the state of one live session.
 type Record struct {
-	Session  session.Session
+	Session session.Session
+	// History is the last refreshes, oldest first, at most session.HistoryLen.
+	History  []session.Outcome
 	Attempt  *Attempt // the open attempt; nil: none
 	Fence    uint64   // of the newest attempt ever, open or not
 	InDoubt  bool     // the refresh token may be spent
@@ -102,7 +109,7 @@ type Record struct {
 	// NotBefore is the back-off; Failures counts since the last Commit.
 	NotBefore time.Time
 	Failures  int
-	LastClass session.Class // of the newest failure; zero after a Commit
+	LastClass session.Class // of the newest failure that tells one; zero after a Commit
 	Tries     int           // attempts begun since the last Commit
 	Committed AttemptID     // whose Commit made the current revision
 	Used      time.Time
@@ -118,6 +125,7 @@ type Intent struct {
 	Lease, Deadline time.Duration
 	ReplayAt        time.Time // when a replay is allowed should the answer never arrive
 	Force           bool      // an operator asked: passes NotBefore
+	By              string    // who asked, for the history
 }
 
 // Attempt is the right to make one token request.
@@ -129,6 +137,8 @@ type Attempt struct {
 	InDoubt   bool // this attempt is a replay
 	Tries     int
 	Owner     string
+	Began     time.Time // by the store's clock
+	By        string
 	// FoundReplayAt is ReplayAt as Begin found it, for Fail(not sent) to restore.
 	FoundReplayAt time.Time
 }
@@ -152,10 +162,13 @@ type DueEntry struct {
 
 // Tombstone is what is left of an ended session until its absolute end.
 type Tombstone struct {
-	Reason session.Reason
-	At     time.Time
-	Until  time.Time
+	Reason  session.Reason
+	At      time.Time
+	Until   time.Time
+	History []session.Outcome
 }
 
 // Err is ErrEnded with the tombstone's reason and time.
-func (t Tombstone) Err() error { return &session.EndedError{Reason: t.Reason, At: t.At} }
+func (t Tombstone) Err() error {
+	return &session.EndedError{Reason: t.Reason, At: t.At, History: t.History}
+}

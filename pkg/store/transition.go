@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/session"
@@ -36,7 +37,7 @@ func (r Record) Begin(rev session.Revision, in Intent, now time.Time, ownerAlive
 		ID: in.AttemptID, SessionID: r.Session.ID, Revision: r.Session.Revision, Fence: r.Fence,
 		// A replaced open attempt may have been POSTed by an owner that died: doubt starts here.
 		InDoubt: r.InDoubt || r.Attempt != nil,
-		Tries:   r.Tries, Owner: in.Owner, FoundReplayAt: r.ReplayAt,
+		Tries:   r.Tries, Owner: in.Owner, FoundReplayAt: r.ReplayAt, Began: now, By: in.By,
 	}
 	r.InDoubt = a.InDoubt
 	r.Attempt = &a
@@ -59,8 +60,15 @@ func (r Record) Commit(a Attempt, next session.Session) (_ Record, done bool, _ 
 	}
 	return Record{
 		Session: next, Fence: r.Fence, Committed: a.ID,
-		Used: r.Used, DueAt: next.SweepAt,
+		Used: r.Used, DueAt: next.SweepAt, History: r.remember(a, session.Renewed),
 	}, false, nil
+}
+
+// remember is the history with one more outcome. It shares no array with r's:
+// records are values.
+func (r Record) remember(a Attempt, class session.Class) []session.Outcome {
+	kept := r.History[max(0, len(r.History)+1-session.HistoryLen):]
+	return append(slices.Clone(kept), session.Outcome{At: a.Began, By: a.By, Class: class, Revision: a.Revision, Replay: a.InDoubt})
 }
 
 // Fail closes a without tokens; see Store.Fail.
@@ -81,8 +89,11 @@ func (r Record) Fail(a Attempt, f session.Failure) (Record, error) {
 	default:
 		r.ReplayAt = time.Time{}
 	}
+	if f.Class != 0 {
+		r.History = r.remember(open, f.Class)
+		r.LastClass = f.Class
+	}
 	r.Failures++
-	r.LastClass = f.Class
 	r.NotBefore = f.NotBefore
 	r.DueAt = r.due()
 	return r, nil
@@ -103,6 +114,16 @@ func (r Record) MayEnd(only Cond) error {
 		return session.ErrMoved
 	}
 	return nil
+}
+
+// Tombstone is what an End that MayEnd leaves of r. An attempt that ends its
+// session enters the history with the OP's verdict, if there was one.
+func (r Record) Tombstone(why session.Reason, only Cond, now time.Time) Tombstone {
+	t := Tombstone{Reason: why, At: now, Until: r.Session.EndsAt, History: r.History}
+	if class := why.Verdict(); class != 0 && only.Attempt != nil {
+		t.History = r.remember(*r.Attempt, class)
+	}
+	return t
 }
 
 // BelongsTo reports whether the record's session is one of the subject, or of

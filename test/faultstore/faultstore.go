@@ -26,6 +26,7 @@ const (
 	Due    Op = "due"
 	Touch  Op = "touch"
 	Find   Op = "find"
+	Lookup Op = "lookup"
 	Reap   Op = "reap"
 )
 
@@ -230,6 +231,15 @@ func (s *Store) Touch(ctx context.Context, used map[session.ID]time.Time) error 
 // Find implements store.Index.
 func (s *Store) Find(ctx context.Context, k session.SubjectKey) (ids []session.ID, err error) {
 	err = s.do(ctx, Find, func(ctx context.Context) (err error) { ids, err = s.inner.Find(ctx, k); return err })
+	if err != nil {
+		return nil, err
+	}
+	return ids, nil
+}
+
+// Lookup implements store.Index.
+func (s *Store) Lookup(ctx context.Context, prefix []byte, limit int) (ids []session.ID, err error) {
+	err = s.do(ctx, Lookup, func(ctx context.Context) (err error) { ids, err = s.inner.Lookup(ctx, prefix, limit); return err })
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ type Store struct {
 	codec store.Codec
 	keys  *seal.Keyring // for its names
 	log   *slog.Logger
+	now   func() time.Time
 
 	queue   chan *write
 	closing chan struct{} // closed by Close: nothing more is queued

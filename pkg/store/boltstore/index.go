@@ -96,6 +96,29 @@ func (s *Store) Find(ctx context.Context, k session.SubjectKey) ([]session.ID, e
 	return ids, nil
 }
 
+// Lookup implements store.Index.
+func (s *Store) Lookup(ctx context.Context, prefix []byte, limit int) ([]session.ID, error) {
+	if err := s.open(ctx); err != nil {
+		return nil, err
+	}
+	var ids []session.ID
+	err := s.view(func(tx *bbolt.Tx) error {
+		for _, bucket := range [][]byte{bucketSessions, bucketTombs} {
+			c := tx.Bucket(bucket).Cursor()
+			for key, _ := c.Seek(prefix); bytes.HasPrefix(key, prefix) && len(ids) < limit; key, _ = c.Next() {
+				if len(key) == len(session.ID{}) {
+					ids = append(ids, session.ID(key))
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return ids, nil
+}
+
 // Reap implements store.Index; the sessions come from memory.
 func (s *Store) Reap(ctx context.Context, now, unusedSince time.Time, limit int) ([]session.ID, error) {
 	if err := s.dropTombs(ctx, now); err != nil {

@@ -38,6 +38,7 @@ type Options struct {
 	Path string // its folder must exist
 	Keys *seal.Keyring
 	Log  *slog.Logger
+	Now  func() time.Time // nil: time.Now
 }
 
 const (
@@ -49,6 +50,9 @@ const (
 // Open opens or creates the store. The errors say what to do. A damaged file is
 // set aside and a new one begun; only the log tells.
 func Open(o Options) (*Store, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	for {
 		before, _ := os.Stat(o.Path)
 		var s *Store
@@ -79,7 +83,7 @@ func begin(o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		db: db, path: o.Path, codec: store.NewCodec(o.Keys), keys: o.Keys, log: o.Log,
+		db: db, path: o.Path, codec: store.NewCodec(o.Keys), keys: o.Keys, log: o.Log, now: o.Now,
 		owners: make(map[string]bool), told: make(map[session.ID]bool),
 		queue: make(chan *write, maxBatch), closing: make(chan struct{}), closed: make(chan struct{}),
 	}

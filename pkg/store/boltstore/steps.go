@@ -49,7 +49,7 @@ func (s *Store) Begin(ctx context.Context, id session.ID, rev session.Revision, 
 	err = s.step(ctx, id, func(before store.Record) (store.Record, bool, error) {
 		alive := before.Attempt != nil && s.owns(before.Attempt.Owner)
 		var stepErr error
-		r, a, stepErr = before.Begin(rev, in, time.Now(), alive)
+		r, a, stepErr = before.Begin(rev, in, s.now(), alive)
 		if stepErr == nil {
 			s.own(in.Owner)
 		}
@@ -107,7 +107,7 @@ func (s *Store) End(ctx context.Context, id session.ID, why session.Reason, only
 			if err := r.MayEnd(only); err != nil {
 				return false, err
 			}
-			tomb, err := store.EncodeTombstone(store.Tombstone{Reason: why, At: time.Now(), Until: r.Session.EndsAt})
+			tomb, err := store.EncodeTombstone(r.Tombstone(why, only, s.now()))
 			if err != nil {
 				return false, unavailable(err)
 			}

@@ -1,7 +1,10 @@
 package memstore
 
 import (
+	"bytes"
 	"context"
+	"iter"
+	"maps"
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/session"
@@ -43,6 +46,24 @@ func (s *Store) Find(ctx context.Context, k session.SubjectKey) ([]session.ID, e
 	for id, r := range s.records {
 		if r.BelongsTo(k) {
 			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+// Lookup implements store.Index by looking at every session.
+func (s *Store) Lookup(ctx context.Context, prefix []byte, limit int) ([]session.ID, error) {
+	if err := live(ctx); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var ids []session.ID
+	for _, known := range []iter.Seq[session.ID]{maps.Keys(s.records), maps.Keys(s.tombs)} {
+		for id := range known {
+			if bytes.HasPrefix(id[:], prefix) && len(ids) < limit {
+				ids = append(ids, id)
+			}
 		}
 	}
 	return ids, nil

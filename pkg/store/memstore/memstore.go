@@ -18,11 +18,16 @@ type Store struct {
 	tombs   map[session.ID]store.Tombstone
 	due     store.DueIndex
 	owners  map[string]bool // whose attempts began in this incarnation
+	now     func() time.Time
 }
 
-// New returns an empty store.
-func New() *Store {
+// New returns an empty store on the wall clock.
+func New() *Store { return NewAt(time.Now) }
+
+// NewAt returns an empty store on another clock.
+func NewAt(now func() time.Time) *Store {
 	return &Store{
+		now:     now,
 		records: make(map[session.ID]store.Record),
 		tombs:   make(map[session.ID]store.Tombstone),
 		owners:  make(map[string]bool),
@@ -32,10 +37,13 @@ func New() *Store {
 // Restarted returns a new incarnation over a copy of the same records, as a
 // process that was killed and started again would find them. The old one goes
 // on by itself and shares nothing with it.
-func (s *Store) Restarted() *Store {
+func (s *Store) Restarted() *Store { return s.RestartedAt(s.now) }
+
+// RestartedAt is Restarted on another clock.
+func (s *Store) RestartedAt(now func() time.Time) *Store {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	next := New()
+	next := NewAt(now)
 	next.records = maps.Clone(s.records)
 	next.tombs = maps.Clone(s.tombs)
 	for id, r := range next.records {
@@ -95,7 +103,7 @@ func (s *Store) Begin(ctx context.Context, id session.ID, rev session.Revision, 
 	err = s.step(ctx, id, func(before store.Record) (store.Record, error) {
 		alive := before.Attempt != nil && s.owners[before.Attempt.Owner]
 		var stepErr error
-		if r, a, stepErr = before.Begin(rev, in, time.Now(), alive); stepErr == nil {
+		if r, a, stepErr = before.Begin(rev, in, s.now(), alive); stepErr == nil {
 			s.owners[in.Owner] = true
 		}
 		return r, stepErr
@@ -146,7 +154,7 @@ func (s *Store) End(ctx context.Context, id session.ID, why session.Reason, only
 	}
 	delete(s.records, id)
 	s.due.Delete(id)
-	s.tombs[id] = store.Tombstone{Reason: why, At: time.Now(), Until: r.Session.EndsAt}
+	s.tombs[id] = r.Tombstone(why, only, s.now())
 	return r.Session, nil
 }
 
