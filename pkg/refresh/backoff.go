@@ -3,6 +3,8 @@ package refresh
 import (
 	"math/rand/v2"
 	"time"
+
+	"github.com/lamplighter/lamplighter/pkg/session"
 )
 
 // backoff draws the wait after failure k (from 1): uniform in (d/2, d], so that
@@ -21,4 +23,10 @@ func backoffBound(k int, now, exp time.Time) time.Duration {
 	}
 	const doublings = 6 // 64 s is past every limit
 	return min(time.Second<<min(max(k-1, 0), doublings), limit)
+}
+
+// coolUntil is when a token is old enough to be refreshed again: whoever asks
+// before that asks for what has just been done. Only an operator can.
+func coolUntil(t session.Token) time.Time {
+	return t.Issued.Add(min(10*time.Second, t.Lifetime/6))
 }

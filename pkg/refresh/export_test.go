@@ -8,14 +8,14 @@ import (
 )
 
 // EffectOf is effectOf with its parts apart.
-func EffectOf(ans session.Answer, a store.Attempt, w session.Window, now time.Time, wait time.Duration) (session.Reason, session.Failure) {
-	e := effectOf(ans, a, w, now, wait)
+func EffectOf(p session.Profile, ans session.Answer, a store.Attempt, w session.Window, now time.Time, wait time.Duration) (session.Reason, session.Failure) {
+	e := effectOf(p, ans, a, w, now, wait)
 	return e.end, e.failure
 }
 
 // ReplayAt is replayAt.
-func ReplayAt(w session.Window, now time.Time, wait time.Duration, again bool) time.Time {
-	return replayAt(w, now, wait, again)
+func ReplayAt(p session.Profile, w session.Window, now time.Time, wait time.Duration, again bool) time.Time {
+	return replayAt(p, w, now, wait, again)
 }
 
 // Backoff is backoff.

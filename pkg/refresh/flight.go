@@ -14,10 +14,11 @@ import (
 	"github.com/lamplighter/lamplighter/pkg/store"
 )
 
-// Who opened a flight, for the log.
+// Who opened a flight, for the log and the history.
 const (
-	byRequest = "request"
-	bySweep   = "sweep"
+	byRequest  = "request"
+	bySweep    = "sweep"
+	byOperator = "operator"
 )
 
 const (
@@ -26,6 +27,9 @@ const (
 	retryMin     = 50 * time.Millisecond // doubling to retryMax, while the store does not acknowledge
 	retryMax     = time.Second
 	storeTimeout = 5 * time.Second // of one call to the store outside a flight's deadline
+
+	// A store that hangs keeps waiters no longer than this from an outcome that is known.
+	lateAfter = 250 * time.Millisecond
 )
 
 // flight is one refresh under way in this process. answered is closed once view
@@ -33,15 +37,40 @@ const (
 // because the store has not acknowledged the outcome yet.
 type flight struct {
 	id       session.ID
-	rev      session.Revision // to be replaced
+	by       string
+	rev      session.Revision // to be replaced; the flight's own
 	answered chan struct{}
 	once     sync.Once
 	view     *session.View
 	err      error
+
+	// The Refresher's lock guards these.
+	waiters  int
+	jitter   *time.Timer   // before it begins; nil: none
+	queued   bool          // waits for a slot
+	deserted chan struct{} // closed when the last waiter leaves a queued flight
 }
 
-func newFlight(id session.ID, rev session.Revision) *flight {
-	return &flight{id: id, rev: rev, answered: make(chan struct{})}
+func newFlight(id session.ID, by string) *flight {
+	return &flight{id: id, by: by, answered: make(chan struct{}), deserted: make(chan struct{})}
+}
+
+// refused is a flight that never was.
+func refused(id session.ID, why error) *flight {
+	f := newFlight(id, "")
+	f.answer(nil, why)
+	return f
+}
+
+// stale tells that f has answered with a token that has expired since: the store
+// has been down for so long.
+func (f *flight) stale(now time.Time) bool {
+	select {
+	case <-f.answered:
+		return f.view != nil && !now.Before(f.view.Window.Exp)
+	default:
+		return false
+	}
 }
 
 // answer gives every waiter the outcome; only the first call counts.
@@ -54,10 +83,17 @@ func (f *flight) answer(v *session.View, err error) {
 
 // fly makes the one attempt. v is what the caller saw; nil makes the flight
 // read the store. The caller has taken a slot and the flight's place in the map.
-func (r *Refresher) fly(f *flight, v *session.View, by string) {
+func (r *Refresher) fly(f *flight, v *session.View) {
 	r.opts.Metrics.inFlight.Inc()
 	release := sync.OnceFunc(func() { r.opts.Metrics.inFlight.Dec(); <-r.slots })
 	defer release()
+	started := r.opts.Now()
+	permit, until := r.gate.enter(started)
+	if permit == nil {
+		f.answer(nil, paused(until))
+		return
+	}
+	defer permit.tell(errNoRequest)
 	posted := false
 	defer func() {
 		if posted {
@@ -68,7 +104,6 @@ func (r *Refresher) fly(f *flight, v *session.View, by string) {
 			f.answer(nil, fmt.Errorf("refresh session: %w", session.ErrUnavailable))
 		}
 	}()
-	started := r.opts.Now()
 	// A flight belongs to no caller: nobody's hang-up may cancel a POST that spends a token.
 	ctx, cancel := context.WithTimeout(context.Background(), r.opts.Deadline)
 	defer cancel()
@@ -81,20 +116,34 @@ func (r *Refresher) fly(f *flight, v *session.View, by string) {
 		r.notBegun(f, rec, err)
 		return
 	}
+	if a.InDoubt && r.opts.Profile.Replay == session.ReplayNever { // to the session, the same as one without an answer
+		r.apply(f, rec, a, r.effectOf(session.Answer{Class: session.Unknown, Sent: true}, rec, a))
+		return
+	}
+	if r.opts.Profile.EndsAccess {
+		r.opts.Cache.Publish(rec) // from now on readers wait
+	}
 	defer r.recovered(f, rec, a)
 	defer release() // before the recovery, which may have to wait for the store
 	posted = true
 	ans := r.opts.Provider.Refresh(ctx, rec.Session)
+	if r.gate.learn(permit, ans) {
+		r.ramp()
+	}
 	release()
-	now := r.opts.Now()
+	r.land(f, rec, a, ans, started)
+}
+
+// land does what the answer asks for.
+func (r *Refresher) land(f *flight, rec store.Record, a store.Attempt, ans session.Answer, started time.Time) {
 	if ans.Class == session.Renewed {
-		r.opts.Metrics.latency.Observe(now.Sub(started).Seconds())
-		r.commit(f, rec, a, rec.Session.Renew(ans.Grant, r.opts.Policy), by)
+		r.opts.Metrics.latency.Observe(r.opts.Now().Sub(started).Seconds())
+		r.commit(f, rec, a, rec.Session.Renew(ans.Grant, r.opts.Policy))
 		return
 	}
 	r.opts.Metrics.failed.WithLabelValues(ans.Class.String()).Inc()
-	r.opts.Log.Log(ctx, level(ans.Class), "token refresh failed", "session", f.id, "class", ans.Class.String(), "sent", ans.Sent,
-		"by", by, "failures", rec.Failures+1, "in_doubt", a.InDoubt, "error", ans.Err)
+	r.opts.Log.Log(context.Background(), level(ans.Class), "token refresh failed", "session", f.id, "class", ans.Class.String(), "sent", ans.Sent,
+		"by", f.by, "failures", rec.Failures+1, "in_doubt", a.InDoubt, "retry_after", ans.RetryAfter, "error", ans.Err)
 	r.apply(f, rec, a, r.effectOf(ans, rec, a))
 }
 
@@ -121,24 +170,33 @@ func (r *Refresher) recovered(f *flight, rec store.Record, a store.Attempt) {
 
 func (r *Refresher) effectOf(ans session.Answer, rec store.Record, a store.Attempt) effect {
 	now, w := r.opts.Now(), r.opts.Policy.Window(rec.Session)
-	return effectOf(ans, a, w, now, backoff(rec.Failures+1, now, w.Exp))
+	return effectOf(r.opts.Profile, ans, a, w, now, backoff(rec.Failures+1, now, w.Exp))
 }
 
 // begin opens the attempt. The flight map makes this flight the only one of its
 // session in this process, so an open attempt of this very incarnation is one
 // whose Begin was given up before a POST: it is closed as not sent.
 func (r *Refresher) begin(ctx context.Context, f *flight, v *session.View) (store.Record, store.Attempt, error) {
+	now := r.opts.Now()
 	if v == nil {
 		rec, err := r.opts.Store.Get(ctx, f.id)
 		if err != nil {
 			return rec, store.Attempt{}, err
 		}
+		if f.by == byOperator {
+			if now.Before(coolUntil(rec.Session.Token)) {
+				return rec, store.Attempt{}, session.ErrMoved // what was asked for has just been done
+			}
+			f.rev = rec.Session.Revision
+		}
 		v = &session.View{Session: rec.Session, InDoubt: rec.InDoubt || rec.Attempt != nil}
 	}
-	now := r.opts.Now()
+	if err := refreshable(v.Session, now); err != nil {
+		return store.Record{}, store.Attempt{}, err
+	}
 	in := store.Intent{
-		Owner: r.opts.Owner, Lease: r.opts.Lease, Deadline: r.opts.Deadline,
-		ReplayAt: replayAt(r.opts.Policy.Window(v.Session), now, backoff(1, now, v.Session.Token.Exp()), v.InDoubt),
+		Owner: r.opts.Owner, Lease: r.opts.Lease, Deadline: r.opts.Deadline, By: f.by, Force: f.by == byOperator,
+		ReplayAt: replayAt(r.opts.Profile, r.opts.Policy.Window(v.Session), now, backoff(1, now, v.Session.Token.Exp()), v.InDoubt),
 	}
 	_, _ = rand.Read(in.AttemptID[:])
 	for poll := busyPoll; ; poll = min(2*poll, busyPollMax) {
@@ -150,7 +208,7 @@ func (r *Refresher) begin(ctx context.Context, f *flight, v *session.View) (stor
 		case !errors.Is(err, session.ErrBusy):
 			return rec, a, err
 		case rec.Attempt.Owner == r.opts.Owner:
-			err := r.opts.Store.Fail(ctx, *rec.Attempt, session.Failure{Class: session.Transient})
+			err := r.opts.Store.Fail(ctx, *rec.Attempt, session.Failure{})
 			if err != nil && !errors.Is(err, session.ErrMoved) {
 				return rec, a, err
 			}
@@ -183,13 +241,20 @@ func (r *Refresher) confirm(ctx context.Context, f *flight, a store.Attempt) err
 func (r *Refresher) giveUp(f *flight, a store.Attempt, why error) {
 	f.answer(nil, why)
 	_ = r.settle(func() {}, func(ctx context.Context) error {
-		return r.opts.Store.Fail(ctx, a, session.Failure{Class: session.Transient})
+		return r.opts.Store.Fail(ctx, a, session.Failure{})
 	})
 }
 
 // settle repeats op until the store has given a final word, or until Stop, which
-// grants one more try. late is called when the first try had none.
+// grants one more try. late is called, once, when the word is late in coming.
 func (r *Refresher) settle(late func(), op func(context.Context) error) error {
+	late = sync.OnceFunc(late)
+	hung := time.AfterFunc(lateAfter, late)
+	defer func() {
+		if !hung.Stop() {
+			late() // may be running: wait for it
+		}
+	}()
 	for wait := time.Duration(0); ; wait = min(max(retryMin, 2*wait), retryMax) {
 		stopping := !r.idle(wait)
 		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
@@ -198,9 +263,7 @@ func (r *Refresher) settle(late func(), op func(context.Context) error) error {
 		if !errors.Is(err, session.ErrUnavailable) || stopping {
 			return err
 		}
-		if wait == 0 {
-			late()
-		}
+		late()
 	}
 }
 

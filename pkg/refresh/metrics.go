@@ -16,6 +16,7 @@ type Metrics struct {
 	sweepLag       prometheus.Histogram
 	neededRate     prometheus.Gauge
 	configuredRate prometheus.Gauge
+	gateShut       prometheus.Gauge
 }
 
 // NewMetrics registers the metrics of the package.
@@ -43,8 +44,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		sweepLag:       histogram("bff_sweep_lag_seconds", "How long a session was due before the sweep started its refresh."),
 		neededRate:     gauge("bff_sweep_needed_rate", "Refresh starts a second that the active sessions need."),
 		configuredRate: gauge("bff_sweep_configured_rate", "Refresh starts a second that sweep.rate allows."),
+		gateShut:       gauge("bff_provider_breaker_open", "1 while the provider fails every request and only probes are sent."),
 	}
-	r.MustRegister(m.success, m.failed, m.lost, m.coalesced, m.latency, m.inFlight, m.sweepLag, m.neededRate, m.configuredRate)
+	r.MustRegister(m.success, m.failed, m.lost, m.coalesced, m.latency, m.inFlight, m.sweepLag, m.neededRate, m.configuredRate, m.gateShut)
 	for _, c := range session.Classes() { // a counter that appears only with its first failure cannot be alerted on
 		if c != session.Renewed {
 			m.failed.WithLabelValues(c.String())

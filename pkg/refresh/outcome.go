@@ -12,7 +12,7 @@ import (
 // commit makes next the current revision. Until the store has acknowledged it
 // the waiters and readers get the new access token, and the flight keeps its
 // place so that nobody uses the new refresh token.
-func (r *Refresher) commit(f *flight, rec store.Record, a store.Attempt, next session.Session, by string) {
+func (r *Refresher) commit(f *flight, rec store.Record, a store.Attempt, next session.Session) {
 	renewed, _, err := rec.Commit(a, next)
 	if err != nil { // the store handed out an attempt on another revision
 		r.adopt(f)
@@ -26,10 +26,7 @@ func (r *Refresher) commit(f *flight, rec store.Record, a store.Attempt, next se
 	case err == nil:
 		r.opts.Metrics.success.Inc()
 		f.answer(r.opts.Cache.Publish(renewed), nil)
-		r.opts.Log.Debug("token refreshed", "session", f.id, "revision", uint64(next.Revision), "by", by, "access_token_life", next.Token.Lifetime)
-		if next.Token.Lifetime < session.MinSweptLifetime {
-			r.opts.Log.Warn("access tokens live too short to be refreshed in the background", "access_token_life", next.Token.Lifetime)
-		}
+		r.opts.Log.Debug("token refreshed", "session", f.id, "revision", uint64(next.Revision), "by", f.by, "access_token_life", next.Token.Lifetime)
 		r.Kick()
 	case errors.Is(err, session.ErrMoved):
 		r.adopt(f)
@@ -102,8 +99,11 @@ func (r *Refresher) notBegun(f *flight, rec store.Record, err error) {
 }
 
 // notNow is the refusal when another process has the attempt: ask again.
-func (r *Refresher) notNow() error {
-	return &session.RefreshError{Class: session.Transient, RetryAt: r.opts.Now().Add(time.Second)}
+func (r *Refresher) notNow() error { return paused(r.opts.Now().Add(time.Second)) }
+
+// paused is the refusal while the gate is shut.
+func paused(until time.Time) error {
+	return &session.RefreshError{Class: session.Transient, RetryAt: until}
 }
 
 // adopt takes over what another winner has stored. If nobody has won yet, the

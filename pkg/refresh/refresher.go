@@ -42,6 +42,7 @@ type Sessions interface {
 type Options struct {
 	Store    Store
 	Provider TokenEndpoint
+	Profile  session.Profile // of Provider
 	Cache    Cache
 	Sessions Sessions
 	Policy   session.Policy
@@ -61,6 +62,7 @@ type Options struct {
 type Refresher struct {
 	opts  Options
 	slots chan struct{}
+	gate  *gate
 	pace  *rate.Limiter
 	kick  chan struct{}
 
@@ -80,6 +82,7 @@ func New(o Options) *Refresher {
 	return &Refresher{
 		opts:     o,
 		slots:    make(chan struct{}, o.MaxInFlight),
+		gate:     newGate(o.Now, o.Log, o.Metrics),
 		pace:     rate.NewLimiter(rate.Limit(o.Sweep.Rate), 1),
 		kick:     make(chan struct{}, 1),
 		flights:  make(map[session.ID]*flight),
@@ -88,14 +91,27 @@ func New(o Options) *Refresher {
 }
 
 // Start sees to it that a flight for v's revision is under way; it never blocks.
-func (r *Refresher) Start(v *session.View) { r.join(v) }
+// While all slots are taken it does nothing: a later request, or the sweep,
+// will ask again, and nobody is kept waiting by this one.
+func (r *Refresher) Start(v *session.View) { r.join(v.Session.ID, v, byRequest, 0) }
 
 // Wait joins the session's flight and returns what it produced: the view with
 // the new token, whatever its freshness; *session.RefreshError when the session
 // lives on without one; session.ErrEnded; session.ErrUnavailable; or the cause
 // of ctx, which leaves the flight alone.
 func (r *Refresher) Wait(ctx context.Context, v *session.View) (*session.View, error) {
-	f := r.join(v)
+	return r.wait(ctx, r.join(v.Session.ID, v, byRequest, 1))
+}
+
+// Force refreshes a session because an operator asks, back-off or not, and
+// returns as Wait does. It makes no second request for a token that is just
+// new, and passes neither a doubt nor a provider that is down.
+func (r *Refresher) Force(ctx context.Context, id session.ID) (*session.View, error) {
+	return r.wait(ctx, r.join(id, nil, byOperator, 1))
+}
+
+func (r *Refresher) wait(ctx context.Context, f *flight) (*session.View, error) {
+	defer r.part(f)
 	select {
 	case <-f.answered:
 		return f.view, f.err
@@ -104,46 +120,96 @@ func (r *Refresher) Wait(ctx context.Context, v *session.View) (*session.View, e
 	}
 }
 
-// join returns the session's flight, a new one if none is under way.
-func (r *Refresher) join(v *session.View) *flight {
-	id := v.Session.ID
+// join returns the session's flight, a new one if none is under way, with so
+// many waiters more. One that cannot be is returned with its refusal.
+func (r *Refresher) join(id session.ID, v *session.View, by string, waiters int) *flight {
+	now := r.opts.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if f := r.flights[id]; f != nil {
 		r.opts.Metrics.coalesced.Inc()
+		if f.stale(now) {
+			return refused(id, r.notNow())
+		}
+		f.waiters += waiters
 		return f
 	}
-	f := newFlight(id, v.Session.Revision)
 	if r.stopped {
-		f.answer(nil, errStopping())
-		return f
+		return refused(id, errStopping())
 	}
+	if until, shut := r.gate.shut(now); shut {
+		return refused(id, paused(until))
+	}
+	f := newFlight(id, by)
+	if v != nil {
+		f.rev = v.Session.Revision
+	}
+	f.waiters = waiters
 	r.flights[id] = f
-	r.running.Go(func() {
+	r.running.Add(1)
+	f.jitter = time.AfterFunc(r.jitter(), func() { // no goroutine until then
+		defer r.running.Done()
 		defer r.leave(f)
 		if r.queue(f) {
-			r.fly(f, v, byRequest)
+			r.fly(f, v)
 		}
 	})
 	return f
 }
 
-// queue waits out the jitter and takes a slot. Time spent here is no attempt
-// and no failure; only Stop ends it.
+func (r *Refresher) jitter() time.Duration {
+	if r.opts.Jitter <= 0 {
+		return 0
+	}
+	return rand.N(r.opts.Jitter)
+}
+
+// queue takes a slot. Time spent here is no attempt and no failure. Who waits
+// for a slot waits for somebody: when the last waiter has gone, the flight that
+// has not begun goes too, so that there are never more of them than callers.
 func (r *Refresher) queue(f *flight) bool {
-	jitter := time.Duration(0)
-	if r.opts.Jitter > 0 {
-		jitter = rand.N(r.opts.Jitter)
+	select {
+	case <-r.stopping:
+		f.answer(nil, errStopping())
+		return false
+	default:
 	}
-	if r.idle(jitter) {
-		select {
-		case r.slots <- struct{}{}:
+	if r.take() {
+		return true
+	}
+	r.mu.Lock()
+	if f.queued = f.waiters > 0; !f.queued {
+		delete(r.flights, f.id)
+		r.mu.Unlock()
+		return false
+	}
+	r.mu.Unlock()
+	select {
+	case r.slots <- struct{}{}:
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		f.queued = false
+		if r.flights[f.id] == f {
 			return true
-		case <-r.stopping:
 		}
+		<-r.slots // the last waiter left in the same instant
+	case <-f.deserted:
+	case <-r.stopping:
+		f.answer(nil, errStopping())
 	}
-	f.answer(nil, errStopping())
 	return false
+}
+
+// part takes a waiter off f.
+func (r *Refresher) part(f *flight) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f.waiters--
+	if f.waiters == 0 && f.queued {
+		f.queued = false
+		delete(r.flights, f.id)
+		close(f.deserted)
+	}
 }
 
 func errStopping() error {
@@ -155,7 +221,9 @@ func errStopping() error {
 func (r *Refresher) leave(f *flight) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.flights, f.id)
+	if r.flights[f.id] == f {
+		delete(r.flights, f.id)
+	}
 }
 
 // Stop lets no new flight start and waits for those under way until ctx is
@@ -165,6 +233,13 @@ func (r *Refresher) Stop(ctx context.Context) error {
 	if !r.stopped {
 		r.stopped = true
 		close(r.stopping)
+		for id, f := range r.flights {
+			if f.jitter != nil && f.jitter.Stop() {
+				delete(r.flights, id)
+				f.answer(nil, errStopping())
+				r.running.Done()
+			}
+		}
 	}
 	r.mu.Unlock()
 	done := make(chan struct{})

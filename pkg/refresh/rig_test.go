@@ -36,6 +36,7 @@ type setup struct {
 	deadline      time.Duration
 	idle          time.Duration
 	owner         string
+	profile       string // of session.Profiles; generic
 	mem           *memstore.Store
 	op            *provider
 	encode        func(session.Session) (any, int64)
@@ -104,6 +105,13 @@ func newRig(t *testing.T, set setup) *rig {
 	if set.encode == nil {
 		set.encode = func(session.Session) (any, int64) { return nil, 0 }
 	}
+	if set.profile == "" {
+		set.profile = "generic"
+	}
+	profile, ok := session.ProfileNamed(set.profile)
+	if !ok {
+		t.Fatalf("no profile %s", set.profile)
+	}
 	r := &rig{
 		t: t, start: time.Now(), mem: set.mem, store: faultstore.New(set.mem), op: set.op,
 		reg: prometheus.NewRegistry(), rev: &revoker{}, log: new(logbook.Book), policy: session.Policy{Threshold: set.threshold},
@@ -121,7 +129,7 @@ func newRig(t *testing.T, set setup) *rig {
 		Metrics: lifecycle.NewMetrics(r.reg), Changed: func() { r.ref.Kick() },
 	})
 	r.ref = refresh.New(refresh.Options{
-		Store: r.store, Provider: r.op, Cache: r.cache, Sessions: r.life, Policy: r.policy,
+		Store: r.store, Provider: r.op, Profile: profile, Cache: r.cache, Sessions: r.life, Policy: r.policy,
 		Jitter: set.jitter, Deadline: set.deadline, Lease: 3 * time.Second, Owner: set.owner, MaxInFlight: set.inFlight,
 		Sweep: refresh.SweepOptions{CheckInterval: set.checkInterval, ActiveWithin: set.activeWithin, Rate: set.rate},
 		Log:   log, Metrics: refresh.NewMetrics(r.reg),

@@ -68,6 +68,9 @@ func (r *Refresher) sleepUntil(next time.Time) time.Duration {
 // sweep starts what is due now and returns the earliest due time that remains.
 func (r *Refresher) sweep(ctx context.Context) (next time.Time) {
 	now := r.opts.Now()
+	if until, shut := r.gate.shut(now); shut {
+		return until
+	}
 	page, next, err := r.opts.Store.Due(ctx, now, now.Add(-r.opts.Sweep.ActiveWithin), duePage)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -80,6 +83,9 @@ func (r *Refresher) sweep(ctx context.Context) (next time.Time) {
 	for _, e := range page {
 		if r.underWay(e.ID) {
 			continue
+		}
+		if until, shut := r.gate.shut(r.opts.Now()); shut {
+			return until
 		}
 		if r.pace.Wait(ctx) != nil {
 			return next
@@ -117,11 +123,12 @@ func (r *Refresher) startSwept(ctx context.Context, e store.DueEntry) bool {
 		return false
 	}
 	r.opts.Metrics.sweepLag.Observe(now.Sub(e.DueAt).Seconds())
-	f := newFlight(e.ID, e.Revision)
+	f := newFlight(e.ID, bySweep)
+	f.rev = e.Revision
 	r.flights[e.ID] = f
 	r.running.Go(func() {
 		defer r.leave(f)
-		r.fly(f, nil, bySweep)
+		r.fly(f, nil)
 	})
 	return true
 }

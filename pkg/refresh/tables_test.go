@@ -51,7 +51,7 @@ func TestEffectOf(t *testing.T) {
 	for _, row := range table {
 		for i, now := range nows {
 			want := row.want[i]
-			end, f := refresh.EffectOf(session.Answer{Class: row.class, Sent: row.sent}, store.Attempt{InDoubt: row.replay}, minute, now, 2*time.Second)
+			end, f := refresh.EffectOf(session.Profile{Replay: session.ReplayLate}, session.Answer{Class: row.class, Sent: row.sent}, store.Attempt{InDoubt: row.replay}, minute, now, 2*time.Second)
 			if end != want.end {
 				t.Errorf("%v, replay %v, %v: ends with %q, want %q", row.class, row.replay, now.Sub(issued), end, want.end)
 			}
@@ -182,7 +182,7 @@ func TestReplayAt(t *testing.T) {
 		"a window without a Due part":          {noRefreshToken, 30, time.Second, false, 60},
 		"a window without a Due part, over it": {noRefreshToken, 61, time.Second, false, 62},
 	} {
-		if got := refresh.ReplayAt(tt.w, at(tt.now), tt.wait, tt.again); !got.Equal(at(tt.want)) {
+		if got := refresh.ReplayAt(session.Profile{Replay: session.ReplayLate}, tt.w, at(tt.now), tt.wait, tt.again); !got.Equal(at(tt.want)) {
 			t.Errorf("%s: %v, want %v s", name, got.Sub(issued), tt.want)
 		}
 	}
