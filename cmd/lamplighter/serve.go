@@ -55,7 +55,7 @@ func serve(cfg config.Config) error {
 	defer stop()
 	done := make(chan error, 1)
 	go func() {
-		a, err := app.New(cfg, app.Options{Log: telemetry.NewLogger(os.Stderr, cfg.Log.Level)})
+		a, err := app.New(cfg, app.Options{Log: telemetry.NewLogger(os.Stderr, cfg.Log.Level), Now: app.SteadyClock()})
 		if err == nil {
 			err = a.Run(ctx)
 		}

@@ -36,6 +36,9 @@ type Options struct {
 	// Store replaces the configured one; nil: open what the config says. App does
 	// not close a store it was given.
 	Store lifecycle.Store
+	// Now is the clock of everything that compares with a stored time; nil:
+	// time.Now. See SteadyClock.
+	Now func() time.Time
 }
 
 // App is one lamplighter process. New, Listen, Start and Stop are called in
@@ -64,6 +67,9 @@ type App struct {
 // New opens what the config names and builds every part. Nothing listens and
 // nothing runs in the background yet. If it fails, nothing is left open.
 func New(cfg config.Config, o Options) (*App, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	a := &App{cfg: cfg, log: o.Log, failed: make(chan error, 2)}
 	if err := a.build(o); err != nil {
 		return nil, errors.Join(err, a.undo.run(context.Background()))

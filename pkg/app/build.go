@@ -43,9 +43,13 @@ func (a *App) build(o Options) error {
 	if err != nil {
 		return fmt.Errorf("session.keys_file: %w", err)
 	}
+	profile, err := providerProfile(cfg.Provider)
+	if err != nil {
+		return err
+	}
 	records := o.Store
 	if records == nil {
-		if records, err = a.openStore(keys); err != nil {
+		if records, err = a.openStore(keys, o.Now); err != nil {
 			return err
 		}
 	}
@@ -55,7 +59,7 @@ func (a *App) build(o Options) error {
 
 	cache, err := sessioncache.New(sessioncache.Options{
 		Store: records, Policy: policy, MaxBytes: int64(cfg.Cache.MaxBytes), Life: cfg.Cache.TTL.Std(),
-		Encode: authz.NewEncoder(identity, sessionHash(keys)).Encode,
+		Encode: authz.NewEncoder(identity, sessionHash(keys)).Encode, EndsAccess: profile.EndsAccess,
 	})
 	if err != nil {
 		return err
@@ -63,41 +67,61 @@ func (a *App) build(o Options) error {
 	a.undo.add("close session cache", func(context.Context) error { cache.Close(); return nil })
 
 	a.life = lifecycle.New(lifecycle.Options{
-		Store: records, Cache: cache, Idle: cfg.Session.Idle.Std(), Log: a.log,
+		Store: records, Cache: cache, Idle: cfg.Session.Idle.Std(), SharedGrant: profile.SharedGrant, Log: a.log, Now: o.Now,
 		Revoker: revokeFunc(func(ctx context.Context, t session.RefreshToken) error { return a.relying.Revoke(ctx, t) }),
 		Changed: func() { a.refresher.Kick() },
 		Metrics: lifecycle.NewMetrics(a.registry),
 	})
-	if a.relying, err = rp.New(a.relyingOptions(o, external, keys, policy)); err != nil {
+	if a.relying, err = rp.New(a.relyingOptions(o, external, keys, policy, profile)); err != nil {
 		return err
 	}
 	a.undo.add("close relying party", func(context.Context) error { a.relying.Close(); return nil })
 	a.undo.add("flush sessions", a.life.Close)
 
 	a.refresher = refresh.New(refresh.Options{
-		Store: records, Provider: a.relying, Cache: cache, Sessions: a.life, Policy: policy,
+		Store: records, Provider: a.relying, Profile: profile, Cache: cache, Sessions: a.life, Policy: policy, Now: o.Now,
 		Jitter: cfg.Refresh.Jitter.Std(), Deadline: cfg.Refresh.Deadline.Std(), Lease: cfg.Refresh.Lease.Std(),
 		Owner: rand.Text(), MaxInFlight: cfg.Sweep.MaxInFlight,
 		Sweep: refresh.SweepOptions{
-			CheckInterval: cfg.Sweep.CheckInterval.Std(), ActiveWithin: cfg.Sweep.ActiveWithin.Std(), Rate: cfg.Sweep.Rate,
+			CheckInterval: cfg.Sweep.CheckInterval.Std(), Rate: cfg.Sweep.Rate,
+			ActiveWithin: min(cfg.Sweep.ActiveWithin.Std(), cfg.Session.Idle.Std()), // whom the reaper has yet to find is not active
 		},
 		Log: a.log, Metrics: refresh.NewMetrics(a.registry),
 	})
 	a.undo.add("finish refreshes", a.refresher.Stop)
+	a.log.Info("refresh settings", "profile", profile.Name, "replay", string(profile.Replay), "ends_access", profile.EndsAccess,
+		"token_refresh_threshold", policy.Threshold, "check_interval", cfg.Sweep.CheckInterval.Std(), "active_within", cfg.Sweep.ActiveWithin.Std(),
+		"sweep_rate", cfg.Sweep.Rate, "max_in_flight", cfg.Sweep.MaxInFlight, "max_wait", cfg.Refresh.MaxWait.Std(), "deadline", cfg.Refresh.Deadline.Std())
+	if cfg.Sweep.Enabled && cfg.Sweep.ActiveWithin > cfg.Session.Idle {
+		a.log.Warn("sweep.active_within is longer than session.idle, which is taken instead",
+			"active_within", cfg.Sweep.ActiveWithin.Std(), "session_idle", cfg.Session.Idle.Std())
+	}
 
-	if a.checks, err = authz.New(a.checkOptions(cache, external, identity)); err != nil {
+	if a.checks, err = authz.New(a.checkOptions(cache, external, identity, o.Now)); err != nil {
 		return err
 	}
 	a.buildServers()
 	return nil
 }
 
-func (a *App) openStore(keys *seal.Keyring) (lifecycle.Store, error) {
+// providerProfile is the preset that the config names, with what it changes.
+func providerProfile(p config.Provider) (session.Profile, error) {
+	profile, ok := session.ProfileNamed(p.Profile)
+	if !ok {
+		return profile, fmt.Errorf("provider.profile: %q is not known", p.Profile)
+	}
+	if p.Replay != "" {
+		profile.Replay = session.Replay(p.Replay)
+	}
+	return profile, nil
+}
+
+func (a *App) openStore(keys *seal.Keyring, now func() time.Time) (lifecycle.Store, error) {
 	if a.cfg.Store.Memory != nil {
 		a.log.Warn("sessions are kept in memory only and end with this process")
-		return memstore.New(), nil
+		return memstore.NewAt(now), nil
 	}
-	s, err := boltstore.Open(boltstore.Options{Path: a.cfg.Store.Bolt.Path, Keys: keys, Log: a.log})
+	s, err := boltstore.Open(boltstore.Options{Path: a.cfg.Store.Bolt.Path, Keys: keys, Log: a.log, Now: now})
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +129,7 @@ func (a *App) openStore(keys *seal.Keyring) (lifecycle.Store, error) {
 	return s, nil
 }
 
-func (a *App) relyingOptions(o Options, external *url.URL, keys *seal.Keyring, policy session.Policy) rp.Options {
+func (a *App) relyingOptions(o Options, external *url.URL, keys *seal.Keyring, policy session.Policy, profile session.Profile) rp.Options {
 	p := a.cfg.Provider
 	opts := rp.Options{
 		Issuer: p.Issuer, ClientID: p.ClientID, AuthStyle: rp.AuthStyle(p.AuthStyle), Scopes: p.Scopes,
@@ -180,13 +204,13 @@ func identityHeaders(h config.Headers) authz.Identity {
 	return authz.Identity{UserID: h.UserID, Email: h.Email, Name: h.Name, AuthTime: h.AuthTime, SessionID: h.SessionID, Claims: h.Claims}
 }
 
-func (a *App) checkOptions(sessions authz.Sessions, external *url.URL, identity authz.Identity) authz.Options {
+func (a *App) checkOptions(sessions authz.Sessions, external *url.URL, identity authz.Identity, now func() time.Time) authz.Options {
 	o := authz.Options{
 		Sessions: sessions, Refresher: a.refresher, Activity: a.life, RP: a.relying,
 		ExternalURL: external, PathPrefix: a.cfg.PathPrefix,
 		CookieName: a.cfg.Session.Cookie.Name, OwnCookies: rp.LoginCookiePrefix,
 		Identity: identity, WaitOnDue: a.cfg.Refresh.OnDue == config.DueWait, MaxWait: a.cfg.Refresh.MaxWait.Std(),
-		Log: a.log, Metrics: authz.NewMetrics(a.registry),
+		Log: a.log, Metrics: authz.NewMetrics(a.registry), Now: now,
 	}
 	for _, r := range a.cfg.Rules {
 		o.Rules = append(o.Rules, authz.Rule{

@@ -113,6 +113,8 @@ const (
 func nextStep(v *session.View, now time.Time, waitOnDue bool) step {
 	freshness, alive := v.Window.Freshness(now), now.Before(v.Window.Exp)
 	switch {
+	case v.Renewing:
+		return wait
 	case freshness == session.Fresh:
 		return serve
 	case v.Session.Token.Refresh.IsZero() || now.Before(v.NotBefore):

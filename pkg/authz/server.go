@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -12,7 +13,7 @@ import (
 )
 
 // Server implements envoy.service.auth.v3.Authorization. It is safe for
-// concurrent use and immutable.
+// concurrent use.
 type Server struct {
 	opts         Options
 	settings     settings
@@ -20,6 +21,7 @@ type Server struct {
 	guard        *guard
 	everything   removal // authorization and the identity headers
 	identityOnly removal
+	cut          sync.Once // tells that Envoy's timeout cuts waits short
 }
 
 // New checks the options.
@@ -125,6 +127,7 @@ func (s *Server) withToken(ctx context.Context, r *request, rule Rule, v *sessio
 	case giveUp:
 		return decideGivenUp(r, rule, v, now)
 	}
+	s.tellCut(ctx)
 	ctx, cancel := inTime(ctx, s.opts.MaxWait)
 	defer cancel()
 	renewed, err := s.opts.Refresher.Wait(ctx, v)
@@ -141,6 +144,18 @@ func inTime(ctx context.Context, most time.Duration) (context.Context, context.C
 		most = min(most, budget(time.Until(deadline)))
 	}
 	return context.WithTimeout(ctx, most)
+}
+
+// tellCut says once that Envoy's timeout cuts waits short.
+func (s *Server) tellCut(ctx context.Context) {
+	deadline, ok := ctx.Deadline()
+	if !ok || budget(time.Until(deadline)) >= s.opts.MaxWait {
+		return
+	}
+	s.cut.Do(func() {
+		s.opts.Log.Warn("Envoy's timeout for a Check is too short for refresh.max_wait, requests that wait for a refresh are answered earlier",
+			"check_time_left", time.Until(deadline), "max_wait", s.opts.MaxWait)
+	})
 }
 
 // handle is the session handle of the request. Two different ones are none: one

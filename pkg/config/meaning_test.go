@@ -113,8 +113,8 @@ func TestBadMeaning(t *testing.T) {
 		{"no scopes", with("client_id: app", "client_id: app, scopes: []"), nil, []string{
 			"config:2:68: provider.scopes: does not contain openid, so the provider would not sign anyone in; write scopes: [openid, offline_access]",
 		}},
-		{"profile", with("client_id: app", "client_id: app, profile: okta, auth_style: none"), nil, []string{
-			"config:2:69: provider.profile: \"okta\" is not one of the choices; write generic",
+		{"profile", with("client_id: app", "client_id: app, profile: acme, auth_style: none"), nil, []string{
+			"config:2:69: provider.profile: \"acme\" is not one of the choices; write generic, keycloak, entra, okta, auth0, google, cognito, hydra, dex, zitadel or oidc-provider",
 			"config:2:87: provider.auth_style: \"none\" is not one of the choices; write client_secret_basic or client_secret_post",
 		}},
 		{"cookie", with("keys_file: keys", "keys_file: keys, cookie: {name: sid, domain: example.org}"), nil, []string{

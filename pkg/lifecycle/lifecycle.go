@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,6 +35,9 @@ type Options struct {
 	Cache   Cache
 	Revoker Revoker
 	Idle    time.Duration // a session not used for so long ends
+	// SharedGrant: at this OP revoking one session's token ends the user's other
+	// sessions too, so it waits for the last of them.
+	SharedGrant bool
 	// Changed is called after the due index may have an earlier entry.
 	Changed func()
 	Log     *slog.Logger
@@ -43,8 +47,9 @@ type Options struct {
 
 // Lifecycle is safe for concurrent use.
 type Lifecycle struct {
-	opts Options
-	uses useMap
+	opts    Options
+	uses    useMap
+	started time.Time
 
 	mu          sync.Mutex
 	closed      bool // no revocation may start: Close is waiting for those under way
@@ -64,7 +69,7 @@ func New(o Options) *Lifecycle {
 	if o.Changed == nil {
 		o.Changed = func() {}
 	}
-	l := &Lifecycle{opts: o, revoking: make(chan struct{}, maxRevoking)}
+	l := &Lifecycle{opts: o, started: o.Now(), revoking: make(chan struct{}, maxRevoking)}
 	l.stop, l.cancel = context.WithCancel(context.Background())
 	return l
 }
@@ -78,9 +83,6 @@ func (l *Lifecycle) Create(ctx context.Context, s session.Session) error {
 	l.uses.note(s.ID, s.CreatedAt, s.Token.Lifetime)
 	l.opts.Changed()
 	l.opts.Log.Info("session created", "session", s.ID, "access_token_life", s.Token.Lifetime, "refreshable", !s.Token.Refresh.IsZero())
-	if s.Token.Lifetime < session.MinSweptLifetime && !s.Token.Refresh.IsZero() {
-		l.opts.Log.Warn("access tokens live too short to be refreshed in the background", "access_token_life", s.Token.Lifetime)
-	}
 	return nil
 }
 
@@ -92,7 +94,7 @@ func (l *Lifecycle) Get(ctx context.Context, id session.ID) (session.Session, er
 		return session.Session{}, err
 	}
 	now := l.opts.Now()
-	if !now.Before(r.Session.EndsAt) || now.After(session.Later(l.uses.last(id), r.Used).Add(l.opts.Idle)) {
+	if !now.Before(r.Session.EndsAt) || session.Later(l.uses.last(id), r.Used).Before(l.idleBefore(now)) {
 		return session.Session{}, session.ErrEnded
 	}
 	return r.Session, nil
@@ -146,6 +148,10 @@ func (l *Lifecycle) revoke(s session.Session) {
 		defer func() { <-l.revoking }()
 	case <-l.stop.Done():
 	}
+	if l.opts.SharedGrant && l.needed(s) {
+		l.opts.Log.Debug("refresh token was not revoked, another session of the user stands on the same grant", "session", s.ID)
+		return
+	}
 	wait := time.Second
 	for try := 1; ; try++ {
 		ctx, cancel := context.WithTimeout(l.stop, perTry)
@@ -165,6 +171,15 @@ func (l *Lifecycle) revoke(s session.Session) {
 		}
 		wait *= 3
 	}
+}
+
+// needed tells that another session of s's user lives, or may.
+func (l *Lifecycle) needed(s session.Session) bool {
+	if s.Identity.Subject == "" {
+		return false
+	}
+	ids, err := l.opts.Store.Find(l.stop, session.SubjectKey{App: s.App, Provider: s.Provider, Sub: s.Identity.Subject})
+	return err != nil || slices.ContainsFunc(ids, func(id session.ID) bool { return id != s.ID })
 }
 
 // Close flushes the last uses and waits for revocations under way until ctx is

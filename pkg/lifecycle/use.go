@@ -75,6 +75,19 @@ func (m *useMap) each(f func(session.ID, use) (use, bool)) {
 	}
 }
 
+// returnGrace is how long after a start nobody is idle: while we were down, or
+// the wall clock was wrong, no session could be used. It never lengthens an idle
+// time by more than itself.
+const returnGrace = 10 * time.Minute
+
+// idleBefore: a session last used before it is idle at now.
+func (l *Lifecycle) idleBefore(now time.Time) time.Time {
+	if now.Before(l.started.Add(min(returnGrace, l.opts.Idle))) {
+		return time.Time{}
+	}
+	return now.Add(-l.opts.Idle)
+}
+
 // Use records that a request uses v's session at now, unless the session is
 // over: session.ErrEnded then, after its end has been made durable. Other
 // errors are the store's, and the request must not be served.
@@ -88,13 +101,13 @@ func (l *Lifecycle) Use(ctx context.Context, v *session.View, now time.Time) err
 		return nil
 	}
 	last := session.Later(local, v.Used)
-	if now.After(last.Add(l.opts.Idle)) {
+	if last.Before(l.idleBefore(now)) {
 		// The view may be older than what another replica, or a flush, has told the store.
 		r, err := l.opts.Store.Get(ctx, id)
 		if err != nil {
 			return fmt.Errorf("read last use: %w", err)
 		}
-		if last = session.Later(last, r.Used); now.After(last.Add(l.opts.Idle)) {
+		if last = session.Later(last, r.Used); last.Before(l.idleBefore(now)) {
 			return l.over(ctx, id, session.ReasonIdle, store.Cond{UnusedSince: now.Add(-l.opts.Idle)})
 		}
 	}
@@ -177,7 +190,7 @@ func (l *Lifecycle) reap(ctx context.Context) error {
 	const page = 500
 	for {
 		now := l.opts.Now()
-		unusedSince := now.Add(-l.opts.Idle)
+		unusedSince := l.idleBefore(now)
 		ids, err := l.opts.Store.Reap(ctx, now, unusedSince, page)
 		if err != nil {
 			return fmt.Errorf("list sessions to reap: %w", err)
@@ -198,19 +211,21 @@ func (l *Lifecycle) reap(ctx context.Context) error {
 	}
 }
 
-// Active counts the sessions used since, and averages their access tokens'
-// lifetime: what the sweep's needed rate is worked out from.
-func (l *Lifecycle) Active(since time.Time) (n int, meanLife time.Duration) {
+// Active counts the sessions used since, with the mean and the shortest life of
+// their access tokens.
+func (l *Lifecycle) Active(since time.Time) (n int, mean, least time.Duration) {
 	var sum time.Duration
 	l.uses.each(func(_ session.ID, u use) (use, bool) {
 		if !u.at.Before(since) {
-			n++
+			if n++; n == 1 || u.life < least {
+				least = u.life
+			}
 			sum += u.life
 		}
 		return u, true
 	})
 	if n > 0 {
-		meanLife = sum / time.Duration(n)
+		mean = sum / time.Duration(n)
 	}
-	return n, meanLife
+	return n, mean, least
 }

@@ -314,8 +314,8 @@ func TestClockSteppedBack(t *testing.T) {
 // TestActive: who was used since, and how long their access tokens live.
 func TestActive(t *testing.T) {
 	play(t, func(r *rig) {
-		if n, mean := r.life.Active(time.Now()); n != 0 || mean != 0 {
-			t.Errorf("of nobody: %d, %v", n, mean)
+		if n, mean, least := r.life.Active(time.Now()); n != 0 || mean != 0 || least != 0 {
+			t.Errorf("of nobody: %d, %v, %v", n, mean, least)
 		}
 		old := r.login() // ten minutes, as all of them
 		r.pass(20 * time.Minute)
@@ -325,17 +325,17 @@ func TestActive(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.login()
-		if n, mean := r.life.Active(time.Now().Add(-10 * time.Minute)); n != 2 || mean != 15*time.Minute {
-			t.Errorf("of the last ten minutes: %d, %v", n, mean)
+		if n, mean, least := r.life.Active(time.Now().Add(-10 * time.Minute)); n != 2 || mean != 15*time.Minute || least != 10*time.Minute {
+			t.Errorf("of the last ten minutes: %d, %v, %v", n, mean, least)
 		}
 		r.mustUse(old.ID)
-		if n, _ := r.life.Active(time.Now().Add(-10 * time.Minute)); n != 3 {
+		if n, _, _ := r.life.Active(time.Now().Add(-10 * time.Minute)); n != 3 {
 			t.Errorf("after a use: %d", n)
 		}
 		if _, err := r.life.End(context.Background(), old.ID, session.ReasonLogout); err != nil {
 			t.Fatal(err)
 		}
-		if n, _ := r.life.Active(time.Now().Add(-10 * time.Minute)); n != 2 {
+		if n, _, _ := r.life.Active(time.Now().Add(-10 * time.Minute)); n != 2 {
 			t.Errorf("after an end: %d", n)
 		}
 	})

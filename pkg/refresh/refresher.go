@@ -34,8 +34,10 @@ type Cache interface {
 // Sessions ends sessions; implemented by lifecycle.
 type Sessions interface {
 	EndIf(ctx context.Context, id session.ID, why session.Reason, only store.Cond) (session.Session, error)
-	Revoke(session.Session)                                 // in the background, best effort
-	Active(since time.Time) (n int, meanLife time.Duration) // used since, and their mean access-token lifetime
+	Revoke(session.Session) // in the background, best effort
+	// Active counts the sessions used since, with the mean and the shortest life of
+	// their access tokens.
+	Active(since time.Time) (n int, mean, least time.Duration)
 }
 
 // Options of New; all but Now are required.
@@ -65,6 +67,7 @@ type Refresher struct {
 	gate  *gate
 	pace  *rate.Limiter
 	kick  chan struct{}
+	fit   fit // the sweep's
 
 	mu       sync.Mutex
 	flights  map[session.ID]*flight

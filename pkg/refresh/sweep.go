@@ -3,6 +3,7 @@ package refresh
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/session"
@@ -10,9 +11,8 @@ import (
 )
 
 const (
-	wakeMin  = 100 * time.Millisecond
-	duePage  = 256
-	needEach = time.Minute // how often the needed rate is worked out
+	wakeMin = 100 * time.Millisecond
+	duePage = 256
 )
 
 // SweepOptions pace the background refresh.
@@ -34,12 +34,10 @@ func (r *Refresher) Kick() {
 // flight for each session that is due, and sleeps until the next one will be.
 // Cost is O(due).
 func (r *Refresher) Run(ctx context.Context) {
-	var needAt time.Time
+	var watching sync.WaitGroup
+	watching.Go(func() { r.watchNeed(ctx) })
+	defer watching.Wait()
 	for ctx.Err() == nil {
-		if now := r.opts.Now(); !now.Before(needAt) {
-			r.need(now)
-			needAt = now.Add(needEach)
-		}
 		look := r.opts.Now()
 		next := r.sweep(ctx)
 		// A kick says that something changed, not that it is due: the floor keeps a
@@ -137,27 +135,4 @@ func (r *Refresher) underWay(id session.ID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.flights[id] != nil
-}
-
-// need works out how many starts a second the active sessions ask for, and says
-// so when the configured rate is less.
-func (r *Refresher) need(now time.Time) {
-	n, life := r.opts.Sessions.Active(now.Add(-r.opts.Sweep.ActiveWithin))
-	need := neededRate(n, life, r.opts.Policy)
-	r.opts.Metrics.neededRate.Set(need)
-	if need > float64(r.opts.Sweep.Rate) {
-		r.opts.Log.Warn("sweep.rate is lower than the active sessions need", "needed_per_second", need,
-			"sweep_rate", r.opts.Sweep.Rate, "active_sessions", n, "mean_access_token_life", life)
-	}
-}
-
-// neededRate is max(N/(L−A−S/2), N/(A+S+60)) a second.
-func neededRate(n int, life time.Duration, p session.Policy) float64 {
-	if n == 0 || life < session.MinSweptLifetime {
-		return 0
-	}
-	s := session.Session{Token: session.Token{Lifetime: life, Refresh: session.RefreshToken{Secret: session.NewSecret("any")}}}
-	w := p.Window(s)
-	a, spread := w.Exp.Sub(w.DueAt), w.Spread
-	return max(float64(n)/(life-a-spread/2).Seconds(), float64(n)/(a+spread+time.Minute).Seconds())
 }

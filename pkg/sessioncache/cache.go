@@ -20,7 +20,7 @@ type Getter interface {
 	Get(ctx context.Context, id session.ID) (store.Record, error)
 }
 
-// Options of New; all are required.
+// Options of New; all but EndsAccess are required.
 type Options struct {
 	Store  Getter
 	Policy session.Policy
@@ -28,6 +28,8 @@ type Options struct {
 	Encode   func(session.Session) (headers any, size int64)
 	MaxBytes int64         // memory limit; the cost of a view is its bytes
 	Life     time.Duration // of an entry
+	// EndsAccess: at this OP a refresh ends the old access token.
+	EndsAccess bool
 }
 
 // Cache holds Views. It is safe for concurrent use.
@@ -101,6 +103,7 @@ func (c *Cache) Publish(r store.Record) *session.View {
 		Window:    c.opts.Policy.Window(r.Session),
 		NotBefore: r.NotBefore,
 		InDoubt:   r.InDoubt || r.Attempt != nil, // should the attempt's owner be dead, the next one is a replay
+		Renewing:  c.opts.EndsAccess && r.Attempt != nil,
 		LastClass: r.LastClass,
 		Used:      r.Used,
 		Headers:   headers,

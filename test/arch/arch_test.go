@@ -55,6 +55,8 @@ var libraries = map[string][]string{
 	"github.com/dgraph-io/ristretto":          {"pkg/sessioncache"},
 	"go.etcd.io/bbolt":                        {"pkg/store/boltstore"},
 	"golang.org/x/time":                       {"pkg/refresh"},
+	"github.com/sony/gobreaker":               {"pkg/refresh"},
+	"golang.org/x/sys":                        {"pkg/app"},
 	"golang.org/x/crypto":                     {"pkg/seal"},
 	"github.com/goccy/go-yaml":                {"pkg/config", "test/*"},
 	"github.com/invopop/jsonschema":           {"pkg/config"},
