@@ -86,7 +86,7 @@ func TestWindow(t *testing.T) {
 		s := newSession(tt.life)
 		p := session.Policy{Threshold: tt.threshold}
 		w, exp := p.Window(s), s.Token.Exp()
-		want := session.Window{DueAt: exp.Add(-tt.a), ExpiredAt: exp.Add(-tt.m), Exp: exp, Spread: tt.spread}
+		want := session.Window{From: s.Token.Issued, DueAt: exp.Add(-tt.a), ExpiredAt: exp.Add(-tt.m), Exp: exp, Spread: tt.spread}
 		if w != want {
 			t.Errorf("L=%v threshold=%v: got %+v, want %+v", tt.life, tt.threshold, w, want)
 		}
@@ -94,6 +94,7 @@ func TestWindow(t *testing.T) {
 			now  time.Time
 			want session.Freshness
 		}{
+			{w.From.Add(-time.Minute - 1), session.Expired}, {w.From.Add(-time.Minute), session.Fresh}, // a clock that stepped back
 			{w.DueAt.Add(-1), session.Fresh}, {w.DueAt, session.Due},
 			{w.ExpiredAt.Add(-1), session.Due}, {w.ExpiredAt, session.Expired},
 		} {

@@ -47,6 +47,7 @@ type Policy struct {
 // Due begins no earlier than two thirds of the life, so a success needs no
 // cool-down of its own.
 type Window struct {
+	From      time.Time // t0
 	DueAt     time.Time // Exp − A; Exp when there is no refresh token
 	ExpiredAt time.Time // Exp − m; Exp when there is no refresh token
 	Exp       time.Time
@@ -58,11 +59,12 @@ type Window struct {
 func (p Policy) Window(s Session) Window {
 	life, exp := s.Token.Lifetime, s.Token.Exp()
 	if s.Token.Refresh.IsZero() {
-		return Window{DueAt: exp, ExpiredAt: exp, Exp: exp}
+		return Window{From: s.Token.Issued, DueAt: exp, ExpiredAt: exp, Exp: exp}
 	}
 	a := min(p.Threshold, life/3)
 	m := min(5*time.Second, life/10, a/2)
 	return Window{
+		From:      s.Token.Issued,
 		DueAt:     exp.Add(-a),
 		ExpiredAt: exp.Add(-m),
 		Exp:       exp,
@@ -70,9 +72,15 @@ func (p Policy) Window(s Session) Window {
 	}
 }
 
-// Freshness at now.
+// clockSkew is how far the clocks of replicas may be apart.
+const clockSkew = time.Minute
+
+// Freshness at now. A token of the future was issued under a clock that has
+// stepped back since: how much of its life is left, nobody knows.
 func (w Window) Freshness(now time.Time) Freshness {
 	switch {
+	case now.Before(w.From.Add(-clockSkew)):
+		return Expired
 	case now.Before(w.DueAt):
 		return Fresh
 	case now.Before(w.ExpiredAt):
