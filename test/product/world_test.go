@@ -43,6 +43,7 @@ type world struct {
 	log   *logbook.Book
 	cfg   string
 	line  line
+	clock *clock // of lamplighter
 }
 
 // line is lamplighter's way to the provider. While it is down, connections are
@@ -64,13 +65,18 @@ type options struct {
 	config string        // top-level keys over the usual ones
 }
 
+// clock is lamplighter's own, which may be wrong by an offset.
+type clock struct{ offset atomic.Int64 }
+
+func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.offset.Load())) }
+
 // inFakeTime runs f in a bubble with a product that has started.
 func inFakeTime(t *testing.T, o options, f func(*world)) {
 	t.Helper()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, dir, o)
-		w.start(memstore.New())
+		w.start(memstore.NewAt(w.clock.now))
 		defer func() { w.stop(); w.op.Close() }()
 		f(w)
 	})
@@ -87,7 +93,8 @@ func newWorld(t *testing.T, dir string, o options) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, line: line{to: provider.RoundTripper()}, op: provider, echo: new(echo.API), log: new(logbook.Book)}
+	w := &world{t: t, line: line{to: provider.RoundTripper()}, op: provider, echo: new(echo.API), log: new(logbook.Book), clock: new(clock)}
+	w.gate = &gateway{app: w.echo, op: provider.RoundTripper(), host: strings.TrimPrefix(appURL, "http://")}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("log:\n%s", w.log.String())
@@ -123,13 +130,13 @@ func (w *world) start(s *memstore.Store) {
 	}
 	w.store = s
 	w.app, err = app.New(cfg, app.Options{
-		Transport: &w.line, Store: s, Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Transport: &w.line, Store: s, Now: w.clock.now, Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.app.Start()
-	w.gate = &gateway{authz: w.app.CheckServer(), app: w.echo, op: w.op.RoundTripper(), host: strings.TrimPrefix(appURL, "http://")}
+	w.gate.authz = w.app.CheckServer() // browsers keep their way to the gateway
 	for w.app.Ready() != nil {
 		time.Sleep(10 * time.Millisecond)
 	}
