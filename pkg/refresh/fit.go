@@ -2,6 +2,7 @@ package refresh
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -24,11 +25,17 @@ func (f *fit) tell(o Options, n int, life time.Duration) {
 	if len(why) == 0 {
 		return
 	}
+	level := slog.LevelWarn
+	if slices.Equal(why, []string{thresholdCut}) { // as it must be with the defaults and five-minute tokens
+		level = slog.LevelInfo
+	}
 	w := o.Policy.Window(refreshableFor(life))
-	o.Log.Warn("settings do not fit the access tokens", "why", why, "access_token_life", life,
+	o.Log.Log(context.Background(), level, "settings do not fit the access tokens", "why", why, "access_token_life", life,
 		"token_refresh_threshold", o.Policy.Threshold, "due_before_expiry", w.Exp.Sub(w.DueAt), "refresh_deadline", o.Deadline,
 		"check_interval", o.Sweep.CheckInterval, "active_within", o.Sweep.ActiveWithin, "sweep_rate", o.Sweep.Rate)
 }
+
+const thresholdCut = "token_refresh_threshold is more than a third of a token's life, a third is taken"
 
 // misfits lists what does not fit tokens of that life.
 func misfits(o Options, life time.Duration) (why []string) {
@@ -40,7 +47,7 @@ func misfits(o Options, life time.Duration) (why []string) {
 		}
 	}
 	say(life < session.MinSweptLifetime, "access tokens live too short to be refreshed in the background")
-	say(o.Policy.Threshold > ahead, "token_refresh_threshold is more than a third of a token's life, a third is taken")
+	say(o.Policy.Threshold > ahead, thresholdCut)
 	say(o.Deadline > w.ExpiredAt.Sub(w.DueAt), "a refresh may take refresh.deadline, longer than a token is due before it expires")
 	say(o.Sweep.ActiveWithin < life-ahead-w.Spread, "sweep.active_within is shorter than a token stays fresh, so sessions in use are not refreshed ahead of requests")
 	return why
