@@ -6,13 +6,10 @@ import (
 	"encoding/base64"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,20 +41,6 @@ type world struct {
 	cfg   string
 	line  line
 	clock *clock // of lamplighter
-}
-
-// line is lamplighter's way to the provider. While it is down, connections are
-// refused.
-type line struct {
-	to   http.RoundTripper
-	down atomic.Bool
-}
-
-func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
-	if l.down.Load() {
-		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
-	}
-	return l.to.RoundTrip(r)
 }
 
 type options struct {
