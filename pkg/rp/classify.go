@@ -19,20 +19,23 @@ const (
 	rowNotWritten    row = "not written"
 	rowNoAnswer      row = "no answer"
 	rowContradiction row = "2xx with tokens and an error"
-	rowGrant         row = "error: invalid_grant"
-	rowClient        row = "error: invalid_client, unauthorized_client"
-	rowUnauthorized  row = "401"
-	rowBusy          row = "error: temporarily_unavailable, slow_down"
-	rowThrottled     row = "429"
-	rowUnavailable   row = "503"
-	rowServer        row = "other 5xx"
-	rowRedirect      row = "3xx"
-	rowRefused       row = "other 4xx"
-	rowOdd           row = "no status of RFC 9110"
-	rowUnreadable    row = "2xx that is not one whole JSON object"
-	rowUnusable      row = "2xx without a bearer token"
-	rowForeign       row = "tokens of another issuer, subject or client"
-	rowRenewed       row = "tokens"
+
+	// What the profile knows, by what it means.
+	rowCodeDead            row = "error code: dead"
+	rowCodeMisconfigured   row = "error code: misconfigured"
+	rowCodeTransient       row = "error code: transient"
+	rowStatusMisconfigured row = "status: misconfigured"
+	rowStatusTransient     row = "status: transient"
+	rowStatusUnknown       row = "status: unknown"
+
+	rowServer     row = "other 5xx"
+	rowRedirect   row = "3xx"
+	rowRefused    row = "other 4xx"
+	rowOdd        row = "no status of RFC 9110"
+	rowUnreadable row = "2xx that is not one whole JSON object"
+	rowUnusable   row = "2xx without a bearer token"
+	rowForeign    row = "tokens of another issuer, subject or client"
+	rowRenewed    row = "tokens"
 )
 
 // verdict is a classified reply.
@@ -47,12 +50,12 @@ type verdict struct {
 // leaves the ID Token to be judged by verify.
 type expected struct{ issuer, clientID, subject string }
 
-// classify is the one table HTTP → Class, first match, for the profile
-// "generic". An error code decides before the status does, also in a 2xx; in
-// one that holds an access token as well, nothing can be believed, and an error
-// code unknown to the table is a 2xx without a token. A 4xx whose body did not
-// arrive is still the OP's refusal; a 2xx is not its consent.
-func classify(r reply, want expected) verdict {
+// classify is the one table HTTP → Class, first match. An error code decides
+// before the status does, also in a 2xx; in one that holds an access token as
+// well, nothing can be believed, and an error code that the profile does not
+// know is a 2xx without a token. A 4xx whose body did not arrive is still the
+// OP's refusal; a 2xx is not its consent.
+func classify(p session.Profile, r reply, want expected) verdict {
 	if !r.sent {
 		return verdict{class: session.Transient, row: rowNotWritten}
 	}
@@ -68,18 +71,12 @@ func classify(r reply, want expected) verdict {
 	switch {
 	case success && code != "" && body.text("access_token") != "":
 		return in(session.Unknown, rowContradiction)
-	case code == "invalid_grant":
-		return in(session.Dead, rowGrant)
-	case code == "invalid_client", code == "unauthorized_client":
-		return in(session.Misconfigured, rowClient)
-	case r.status == 401:
-		return in(session.Misconfigured, rowUnauthorized)
-	case code == "temporarily_unavailable", code == "slow_down":
-		return in(session.Transient, rowBusy)
-	case r.status == 429:
-		return in(session.Transient, rowThrottled)
-	case r.status == 503:
-		return in(session.Transient, rowUnavailable)
+	case p.Codes[code] != 0:
+		class := p.Codes[code]
+		return in(class, row("error code: "+class.String()))
+	case p.Statuses[r.status] != 0:
+		class := p.Statuses[r.status]
+		return in(class, row("status: "+class.String()))
 	case r.status/100 == 5:
 		return in(session.Unknown, rowServer)
 	case r.status/100 == 3:

@@ -19,11 +19,16 @@ import (
 
 const good = `"access_token":"a","token_type":"Bearer","expires_in":60`
 
-// rows lists the table; TestClassify fails for a row that is not in it, or that has
+func generic() session.Profile {
+	p, _ := session.ProfileNamed("generic")
+	return p
+}
+
+// rows lists the table of the profile generic; TestClassify fails for a row that is not in it, or that has
 // no case.
 func rows() []row {
 	return []row{
-		rowNotWritten, rowNoAnswer, rowContradiction, rowGrant, rowClient, rowUnauthorized, rowBusy, rowThrottled, rowUnavailable,
+		rowNotWritten, rowNoAnswer, rowContradiction, rowCodeDead, rowCodeMisconfigured, rowCodeTransient, rowStatusMisconfigured, rowStatusTransient,
 		rowServer, rowRedirect, rowRefused, rowOdd, rowUnreadable, rowUnusable, rowForeign, rowRenewed,
 	}
 }
@@ -62,10 +67,10 @@ func TestClassify(t *testing.T) {
 		{"not written", reply{err: errors.New("refused")}, transient, rowNotWritten},
 		{"written, no answer", reply{sent: true, err: errors.New("reset")}, unknown, rowNoAnswer},
 
-		{"invalid_grant", answer(400, `{"error":"invalid_grant"}`), dead, rowGrant},
-		{"invalid_grant with more", answer(400, `{"error":"invalid_grant","error_description":"x","other":{"a":[1]}}`), dead, rowGrant},
-		{"invalid_grant as 200", answer(200, `{"error":"invalid_grant"}`), dead, rowGrant},
-		{"invalid_grant as 401", answer(401, `{"error":"invalid_grant"}`), dead, rowGrant},
+		{"invalid_grant", answer(400, `{"error":"invalid_grant"}`), dead, rowCodeDead},
+		{"invalid_grant with more", answer(400, `{"error":"invalid_grant","error_description":"x","other":{"a":[1]}}`), dead, rowCodeDead},
+		{"invalid_grant as 200", answer(200, `{"error":"invalid_grant"}`), dead, rowCodeDead},
+		{"invalid_grant as 401", answer(401, `{"error":"invalid_grant"}`), dead, rowCodeDead},
 		{"invalid_grant twice", answer(400, `{"error":"invalid_grant","error":"invalid_grant"}`), refused, rowRefused},
 		{"invalid_grant, then more", answer(400, `{"error":"invalid_grant"} x`), refused, rowRefused},
 		{"invalid_grant in another case", answer(400, `{"error":"INVALID_GRANT"}`), refused, rowRefused},
@@ -74,17 +79,17 @@ func TestClassify(t *testing.T) {
 		{"invalid_grant in a list", answer(400, `["invalid_grant"]`), refused, rowRefused},
 		{"invalid_grant, cut", reply{sent: true, status: 400, body: []byte(`{"error":"invalid_grant"}`)}, refused, rowRefused},
 
-		{"invalid_client", answer(400, `{"error":"invalid_client"}`), misconf, rowClient},
-		{"unauthorized_client", answer(400, `{"error":"unauthorized_client"}`), misconf, rowClient},
-		{"invalid_client as 500", answer(500, `{"error":"invalid_client"}`), misconf, rowClient},
-		{"401", answer(401, ``), misconf, rowUnauthorized},
-		{"401 of another kind", answer(401, `{"error":"temporarily_unavailable"}`), misconf, rowUnauthorized},
+		{"invalid_client", answer(400, `{"error":"invalid_client"}`), misconf, rowCodeMisconfigured},
+		{"unauthorized_client", answer(400, `{"error":"unauthorized_client"}`), misconf, rowCodeMisconfigured},
+		{"invalid_client as 500", answer(500, `{"error":"invalid_client"}`), misconf, rowCodeMisconfigured},
+		{"401", answer(401, ``), misconf, rowStatusMisconfigured},
+		{"401 of another kind", answer(401, `{"error":"temporarily_unavailable"}`), transient, rowCodeTransient},
 
-		{"temporarily_unavailable", answer(400, `{"error":"temporarily_unavailable"}`), transient, rowBusy},
-		{"slow_down", answer(400, `{"error":"slow_down"}`), transient, rowBusy},
-		{"temporarily_unavailable as 500", answer(500, `{"error":"temporarily_unavailable"}`), transient, rowBusy},
-		{"429", answer(429, `<html>`), transient, rowThrottled},
-		{"503", answer(503, `<html>`), transient, rowUnavailable},
+		{"temporarily_unavailable", answer(400, `{"error":"temporarily_unavailable"}`), transient, rowCodeTransient},
+		{"slow_down", answer(400, `{"error":"slow_down"}`), transient, rowCodeTransient},
+		{"temporarily_unavailable as 500", answer(500, `{"error":"temporarily_unavailable"}`), transient, rowCodeTransient},
+		{"429", answer(429, `<html>`), transient, rowStatusTransient},
+		{"503", answer(503, `<html>`), transient, rowStatusTransient},
 
 		{"500", answer(500, `oops`), unknown, rowServer},
 		{"500 server_error", answer(500, `{"error":"server_error"}`), unknown, rowServer},
@@ -151,7 +156,7 @@ func TestClassify(t *testing.T) {
 	}
 	hitRow, hitClass := map[row]bool{}, map[session.Class]bool{}
 	for _, tt := range tests {
-		got := classify(tt.reply, expected{issuer: "https://op", clientID: "us", subject: "u"})
+		got := classify(generic(), tt.reply, expected{issuer: "https://op", clientID: "us", subject: "u"})
 		if got.class != tt.want || got.row != tt.row {
 			t.Errorf("%s: %v by %q, want %v by %q", tt.name, got.class, got.row, tt.want, tt.row)
 		}
@@ -179,11 +184,11 @@ func answer(status int, body string) reply {
 
 func TestTokensOfAnAnswer(t *testing.T) {
 	t.Parallel()
-	v := classify(answer(200, `{"access_token":"aa","token_type":"Bearer","refresh_token":"rr","id_token":"ii","expires_in":60,"scope":"x"}`), expected{})
+	v := classify(generic(), answer(200, `{"access_token":"aa","token_type":"Bearer","refresh_token":"rr","id_token":"ii","expires_in":60,"scope":"x"}`), expected{})
 	if v.tokens.access.Reveal() != "aa" || v.tokens.refresh.Reveal() != "rr" || v.tokens.id.Reveal() != "ii" || v.tokens.life != time.Minute {
 		t.Errorf("got %q %q %q %v", v.tokens.access.Reveal(), v.tokens.refresh.Reveal(), v.tokens.id.Reveal(), v.tokens.life)
 	}
-	v = classify(answer(200, `{"access_token":"aa"}`), expected{})
+	v = classify(generic(), answer(200, `{"access_token":"aa"}`), expected{})
 	if !v.tokens.refresh.IsZero() || !v.tokens.id.IsZero() || v.tokens.life != session.DefaultLifetime || v.tokens.lifeKnown {
 		t.Errorf("a bare answer gives %+v", v)
 	}
@@ -229,7 +234,7 @@ func FuzzClassify(f *testing.F) {
 	f.Add(false, true, 200, `{`+good+`}`)
 	f.Add(true, false, 200, `{`+good+`}`)
 	f.Fuzz(func(t *testing.T, sent, whole bool, status int, body string) {
-		v := classify(reply{sent: sent, whole: whole, status: status, body: []byte(body), err: errors.New("x")}, expected{issuer: "https://op", clientID: "us", subject: "u"})
+		v := classify(generic(), reply{sent: sent, whole: whole, status: status, body: []byte(body), err: errors.New("x")}, expected{issuer: "https://op", clientID: "us", subject: "u"})
 		if !slices.Contains(session.Classes(), v.class) || !slices.Contains(rows(), v.row) {
 			t.Fatalf("class %d, row %q", v.class, v.row)
 		}

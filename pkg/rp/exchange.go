@@ -131,7 +131,7 @@ func (p *RP) exchange(ctx context.Context, op *provider, a attempt, code session
 		"code_verifier": {a.verifier.Reveal()},
 	})
 	x.sent = r.sent
-	v := classify(r, expected{})
+	v := classify(p.opts.Profile, r, expected{})
 	p.learn(v)
 	if v.class != session.Renewed {
 		p.opts.Log.Warn("code exchange failed", "class", v.class.String(), "sent", r.sent, "error", v.problem(r))
@@ -154,7 +154,7 @@ func (p *RP) begin(ctx context.Context, op *provider, a attempt, r reply, t toke
 	if err != nil {
 		return session.Handle{}, err
 	}
-	h, now := session.NewHandle(), time.Now().Round(0)
+	h, now := session.NewHandle(), p.opts.Now().Round(0)
 	s := session.Session{
 		ID: h.ID(), Revision: 1, App: p.opts.App, Provider: p.opts.Issuer,
 		Token:     session.Token{Access: t.access, Refresh: t.refresh, ID: t.id, Issued: r.issued, Lifetime: t.life},

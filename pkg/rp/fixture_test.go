@@ -121,7 +121,7 @@ func options(t testing.TB, transport http.RoundTripper) rp.Options {
 		ClientSecret: func() (session.Secret, error) { return session.NewSecret(clientSecret), nil },
 		Scopes:       []string{"openid", "profile", "email", "offline_access"},
 		ExternalURL:  u, PathPrefix: "/auth/", CookieName: cookieName,
-		Absolute: 8 * time.Hour, Policy: session.Policy{Threshold: 5 * time.Minute}, App: "shop",
+		Absolute: 8 * time.Hour, Policy: session.Policy{Threshold: 5 * time.Minute}, Profile: session.Profiles()[0], App: "shop",
 		Keyring: keyring(t), Sessions: newVault(), Transport: transport,
 	}
 }

@@ -40,7 +40,7 @@ type Sessions interface {
 	End(ctx context.Context, id session.ID, why session.Reason) (session.Session, error)
 }
 
-// Options of New. Transport and Claims may be left out.
+// Options of New. Transport, Claims and Now may be left out.
 type Options struct {
 	Issuer   string // of the OP, exactly as it writes it
 	ClientID string
@@ -58,6 +58,7 @@ type Options struct {
 	CookieDomain string        // empty: this host only
 	Absolute     time.Duration // life of a session, and Max-Age of its cookie
 	Policy       session.Policy
+	Profile      session.Profile // of the OP
 	App          string
 	// Claims are the further ID Token claims to keep in Identity.Claims.
 	Claims []string
@@ -68,6 +69,10 @@ type Options struct {
 	// one-time tokens, see transport.go.
 	Transport http.RoundTripper
 	Log       *slog.Logger
+	// Now is the clock of what is compared with a stored time; nil: time.Now. What
+	// is compared with the OP's times, in an ID Token, goes by time.Now, which
+	// follows the corrections that the OP's clock follows.
+	Now func() time.Time
 }
 
 // RP is the relying party of one client at one OP. It is safe for concurrent use.
@@ -94,6 +99,9 @@ func New(o Options) (*RP, error) {
 	origin, err := o.check()
 	if err != nil {
 		return nil, fmt.Errorf("set up relying party: %w", err)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	p := &RP{opts: o, origin: origin, box: o.Keyring.For("login"), layout: newLayout()}
 	if o.AuthStyle != AuthPublic {
@@ -144,6 +152,8 @@ func (o *Options) check() (origin string, err error) {
 		return "", fmt.Errorf("path prefix %q does not begin and end with a slash", o.PathPrefix)
 	case o.Absolute <= 0:
 		return "", fmt.Errorf("absolute session life %v is not positive", o.Absolute)
+	case o.Profile.Name == "" || o.Profile.Replay == "":
+		return "", errors.New("provider profile is missing")
 	case o.Keyring == nil, o.Sessions == nil, o.Log == nil:
 		return "", errors.New("keyring, sessions and log are required")
 	}

@@ -34,7 +34,7 @@ func (p *RP) session(w http.ResponseWriter, r *http.Request) {
 	case err != nil && !session.Gone(err):
 		p.opts.Log.Warn("session cannot be read", "session", h.ID(), "error", err)
 		problem(w, http.StatusServiceUnavailable, "The session store does not answer. Try again in a moment.")
-	case err != nil, !time.Now().Before(s.EndsAt):
+	case err != nil, !p.opts.Now().Before(s.EndsAt):
 		tell(w, http.StatusUnauthorized, signedIn{})
 	default:
 		end := s.EndsAt.UTC().Truncate(time.Second)

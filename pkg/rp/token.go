@@ -26,6 +26,8 @@ type reply struct {
 	body   []byte
 	whole  bool  // body arrived to its end, within the cap
 	err    error // why status is 0 or whole is false
+
+	retryAfter time.Duration // that the OP asks for; 0: it does not
 }
 
 // Refresh makes one refresh request (RFC 6749 section 6) for s and classifies
@@ -42,10 +44,10 @@ func (p *RP) Refresh(ctx context.Context, s session.Session) session.Answer {
 		"grant_type":    {"refresh_token"},
 		"refresh_token": {s.Token.Refresh.Reveal()},
 	})
-	v := classify(r, expected{issuer: s.Provider, clientID: p.opts.ClientID, subject: s.Identity.Subject})
+	v := classify(p.opts.Profile, r, expected{issuer: s.Provider, clientID: p.opts.ClientID, subject: s.Identity.Subject})
 	p.learn(v)
 	if v.class != session.Renewed {
-		return session.Answer{Class: v.class, Sent: r.sent, Err: v.problem(r)}
+		return session.Answer{Class: v.class, Sent: r.sent, RetryAfter: r.retryAfter, Err: v.problem(r)}
 	}
 	g := session.Grant{Access: v.tokens.access, Refresh: v.tokens.refresh, Issued: r.issued, Lifetime: v.tokens.life}
 	if !v.tokens.id.IsZero() {
@@ -104,14 +106,14 @@ func (p *RP) post(ctx context.Context, endpoint string, form url.Values) reply {
 	if err := ctx.Err(); err != nil {
 		return reply{err: err}
 	}
-	t := trace{start: time.Now()}
+	t := trace{now: p.opts.Now, start: p.opts.Now()}
 	resp, err := p.client.Do(req.WithContext(httptrace.WithClientTrace(ctx, t.hooks())))
 	sent, issued := t.result(err)
 	if err != nil {
 		return reply{sent: sent, issued: issued, err: describe(err, sent)}
 	}
 	defer resp.Body.Close()
-	r := reply{sent: true, issued: issued, status: resp.StatusCode}
+	r := reply{sent: true, issued: issued, status: resp.StatusCode, retryAfter: retryAfterOf(resp.StatusCode, resp.Header, time.Now())}
 	r.body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	switch {
 	case err != nil:

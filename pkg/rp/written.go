@@ -15,6 +15,7 @@ import (
 // told of looking for a connection, and never of getting one, has certainly
 // written nothing; another RoundTripper tells nothing and counts as sent.
 type trace struct {
+	now           func() time.Time
 	mu            sync.Mutex // hooks may run in other goroutines
 	start         time.Time
 	asked, gotten bool
@@ -31,7 +32,7 @@ func (t *trace) hooks() *httptrace.ClientTrace {
 			t.mu.Lock()
 			defer t.mu.Unlock()
 			if !t.gotten { // a second connection means the first one was written to, or nearly
-				t.gotten, t.start = true, time.Now()
+				t.gotten, t.start = true, t.now()
 			}
 		},
 	}

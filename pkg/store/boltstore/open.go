@@ -50,9 +50,6 @@ const (
 // Open opens or creates the store. The errors say what to do. A damaged file is
 // set aside and a new one begun; only the log tells.
 func Open(o Options) (*Store, error) {
-	if o.Now == nil {
-		o.Now = time.Now
-	}
 	for {
 		before, _ := os.Stat(o.Path)
 		var s *Store
@@ -75,6 +72,9 @@ func Open(o Options) (*Store, error) {
 
 // begin opens a file that is not damaged, or finds out that it is.
 func begin(o Options) (*Store, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	if err := probe(o.Path); err != nil {
 		return nil, err
 	}
