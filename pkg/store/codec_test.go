@@ -53,10 +53,14 @@ func full() store.Record {
 		},
 		Fence: 9, InDoubt: true, ReplayAt: at(6), NotBefore: at(7), Failures: 2, LastClass: session.Foreign,
 		Tries: 3, Committed: store.AttemptID{4, 15: 5}, Used: at(8), DueAt: at(9),
+		History: []session.Outcome{
+			{At: at(11), By: "sweep", Class: session.Renewed, Revision: 6, Replay: true},
+			{At: at(12), By: "request", Class: session.Foreign, Revision: 7},
+		},
 	}
 	r.Attempt = &store.Attempt{
 		ID: store.AttemptID{6, 15: 7}, SessionID: r.Session.ID, Revision: 7, Fence: 9, InDoubt: true,
-		Tries: 3, Owner: "incarnation", FoundReplayAt: at(10),
+		Tries: 3, Owner: "incarnation", FoundReplayAt: at(10), Began: at(13), By: "operator",
 	}
 	return r
 }
@@ -330,12 +334,12 @@ func TestSubjectSums(t *testing.T) {
 
 func TestTombstoneCodec(t *testing.T) {
 	t.Parallel()
-	want := store.Tombstone{Reason: session.ReasonLostAnswer, At: full().DueAt, Until: full().Session.EndsAt}
+	want := store.Tombstone{Reason: session.ReasonLostAnswer, At: full().DueAt, Until: full().Session.EndsAt, History: full().History}
 	encoded, err := store.EncodeTombstone(want)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := store.DecodeTombstone(encoded); err != nil || got != want {
+	if got, err := store.DecodeTombstone(encoded); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)
 	}
 	for i := range encoded {

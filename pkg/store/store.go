@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/session"
@@ -170,5 +171,5 @@ type Tombstone struct {
 
 // Err is ErrEnded with the tombstone's reason and time.
 func (t Tombstone) Err() error {
-	return &session.EndedError{Reason: t.Reason, At: t.At, History: t.History}
+	return &session.EndedError{Reason: t.Reason, At: t.At, History: slices.Clone(t.History)}
 }

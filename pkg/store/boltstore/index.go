@@ -105,7 +105,7 @@ func (s *Store) Lookup(ctx context.Context, prefix []byte, limit int) ([]session
 	err := s.view(func(tx *bbolt.Tx) error {
 		for _, bucket := range [][]byte{bucketSessions, bucketTombs} {
 			c := tx.Bucket(bucket).Cursor()
-			for key, _ := c.Seek(prefix); bytes.HasPrefix(key, prefix) && len(ids) < limit; key, _ = c.Next() {
+			for key, _ := c.Seek(prefix); key != nil && bytes.HasPrefix(key, prefix) && len(ids) < limit; key, _ = c.Next() {
 				if len(key) == len(session.ID{}) {
 					ids = append(ids, session.ID(key))
 				}

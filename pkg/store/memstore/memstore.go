@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -175,10 +176,11 @@ func (s *Store) put(r store.Record) {
 	s.due.Put(r)
 }
 
-// unshared is r with its own map and attempt. Records cross the store's border
+// unshared is r with its own map, history and attempt. Records cross the store's border
 // as values, in and out: whatever a caller does to one stays the caller's.
 func unshared(r store.Record) store.Record {
 	r.Session.Identity.Claims = maps.Clone(r.Session.Identity.Claims)
+	r.History = slices.Clone(r.History)
 	if r.Attempt != nil {
 		open := *r.Attempt
 		r.Attempt = &open

@@ -51,9 +51,13 @@ func beginMissing(p *probe) {
 func beginOpens(p *probe) {
 	s := p.create()
 	in := p.intent(45 * time.Minute)
+	from := time.Now()
 	r, a, err := p.s.Begin(p.ctx, s.ID, 1, in)
 	p.ok("Begin", err)
-	want := store.Attempt{ID: in.AttemptID, SessionID: s.ID, Revision: 1, Fence: 1, Tries: 1, Owner: in.Owner}
+	p.between("Began", a.Began, from, time.Now())
+	want := store.Attempt{
+		ID: in.AttemptID, SessionID: s.ID, Revision: 1, Fence: 1, Tries: 1, Owner: in.Owner, Began: a.Began, By: in.By,
+	}
 	p.same("Attempt of Begin", a, want)
 	p.same("Record of Begin", r, store.Record{
 		Session: s, Attempt: &want, Fence: 1, ReplayAt: in.ReplayAt, Tries: 1, Used: s.CreatedAt, DueAt: in.ReplayAt,
@@ -135,7 +139,7 @@ func beginReplay(p *probe) {
 	r, a, err := p.s.Begin(p.ctx, s.ID, 1, in)
 	p.ok("Begin at ReplayAt", err)
 	p.same("Attempt of the replay", a, store.Attempt{
-		ID: in.AttemptID, SessionID: s.ID, Revision: 1, Fence: dead.Fence + 1, InDoubt: true, Tries: 2, Owner: p.owner, FoundReplayAt: found,
+		ID: in.AttemptID, SessionID: s.ID, Revision: 1, Fence: dead.Fence + 1, InDoubt: true, Tries: 2, Owner: p.owner, FoundReplayAt: found, Began: a.Began, By: in.By,
 	})
 	p.same("Record of the replay: in doubt", r.InDoubt, true)
 	p.same("Record of the replay: ReplayAt", r.ReplayAt, in.ReplayAt)

@@ -29,9 +29,12 @@ func (p *probe) commit(a store.Attempt, next session.Session) {
 	p.ok("Commit", p.s.Commit(p.ctx, a, next))
 }
 
-// committed is the record that a Commit of next by a leaves.
-func committed(a store.Attempt, next session.Session, fence uint64) store.Record {
-	return store.Record{Session: next, Fence: fence, Committed: a.ID, Used: next.CreatedAt, DueAt: next.SweepAt}
+// committed is the record that a Commit of next by a leaves after other outcomes.
+func committed(a store.Attempt, next session.Session, fence uint64, before ...session.Outcome) store.Record {
+	return store.Record{
+		Session: next, Fence: fence, Committed: a.ID, Used: next.CreatedAt, DueAt: next.SweepAt,
+		History: append(before, outcome(a, session.Renewed)),
+	}
 }
 
 func commitMoves(p *probe) {
@@ -59,8 +62,11 @@ func commitMissing(p *probe) {
 
 func commitClears(p *probe) {
 	s := p.create()
+	var before []session.Outcome
 	for range 2 { // doubt, back-off, failures; then an attempt on top of them
-		p.fail(p.begin(s.ID), session.Failure{
+		a := p.begin(s.ID)
+		before = append(before, outcome(a, session.Unknown))
+		p.fail(a, session.Failure{
 			Class: session.Unknown, Sent: true, NotBefore: p.from(time.Minute), ReplayAt: p.from(2 * time.Minute),
 		})
 		p.b.Sleep(3 * time.Minute)
@@ -68,7 +74,7 @@ func commitClears(p *probe) {
 	a, next := p.begin(s.ID), renewed(s)
 	p.same("InDoubt before Commit", p.get(s.ID).InDoubt, true)
 	p.commit(a, next)
-	p.same("Get after Commit", p.get(s.ID), committed(a, next, 3))
+	p.same("Get after Commit", p.get(s.ID), committed(a, next, 3, before...))
 	p.same("the next attempt's InDoubt", p.begin(s.ID).InDoubt, false)
 }
 
@@ -82,7 +88,7 @@ func commitAfterFail(p *probe) {
 		a, next := p.begin(s.ID), renewed(s)
 		p.fail(a, f)
 		p.ok("Commit after Fail", p.s.Commit(p.ctx, a, next))
-		p.same("Get after a late winner's Commit", p.get(s.ID), committed(a, next, 1))
+		p.same("Get after a late winner's Commit", p.get(s.ID), committed(a, next, 1, outcome(a, f.Class)))
 	}
 }
 
@@ -95,7 +101,7 @@ func commitUnderNewerFence(p *probe) {
 	p.until(p.get(s.ID).ReplayAt)
 	newer := p.begin(s.ID)
 	p.ok("Commit under a newer fence", p.s.Commit(p.ctx, a, next))
-	p.same("Get after it", p.get(s.ID), committed(a, next, newer.Fence))
+	p.same("Get after it", p.get(s.ID), committed(a, next, newer.Fence, outcome(a, session.Unknown)))
 	p.is("the newer attempt's Commit", p.s.Commit(p.ctx, newer, renewed(s)), session.ErrMoved)
 	p.is("the newer attempt's Extend", p.s.Extend(p.ctx, newer, time.Minute), session.ErrMoved)
 }

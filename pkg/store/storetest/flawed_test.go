@@ -34,6 +34,7 @@ type call struct {
 	limit    int
 	used     map[session.ID]time.Time
 	key      session.SubjectKey
+	prefix   []byte
 	answered bool         // by before: the store is not asked
 	seen     store.Record // by before
 
@@ -168,5 +169,11 @@ func (f *flawed) Find(ctx context.Context, k session.SubjectKey) ([]session.ID, 
 func (f *flawed) Reap(ctx context.Context, now, unusedSince time.Time, limit int) ([]session.ID, error) {
 	c := &call{ctx: ctx, at: now, since: unusedSince, limit: limit}
 	f.do("Reap", c, func() { c.ids, c.err = f.mem.Reap(c.ctx, c.at, c.since, c.limit) })
+	return c.ids, c.err
+}
+
+func (f *flawed) Lookup(ctx context.Context, prefix []byte, limit int) ([]session.ID, error) {
+	c := &call{ctx: ctx, prefix: prefix, limit: limit}
+	f.do("Lookup", c, func() { c.ids, c.err = f.mem.Lookup(c.ctx, c.prefix, c.limit) })
 	return c.ids, c.err
 }

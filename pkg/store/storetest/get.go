@@ -44,8 +44,16 @@ func (p *probe) ended(what string, err error, why session.Reason, from, till tim
 		p.Errorf("%s: got error %v, want *session.EndedError", what, err)
 	case e.Reason != why:
 		p.Errorf("%s: got reason %q, want %q", what, e.Reason, why)
-	case e.At.Before(from.Round(0)) || e.At.After(till.Round(0)):
-		p.Errorf("%s: ended at %v, want a time from %v to %v", what, e.At, from, till)
+	default:
+		p.between(what+": ended at", e.At, from, till)
+	}
+}
+
+// between expects a time of the store's clock.
+func (p *probe) between(what string, got, from, till time.Time) {
+	p.Helper()
+	if got.Before(from.Round(0)) || got.After(till.Round(0)) {
+		p.Errorf("%s: %v, want a time from %v to %v", what, got, from, till)
 	}
 }
 

@@ -22,14 +22,16 @@ type model struct {
 	spent     bool      // perhaps: the refresh token is in doubt
 	replayAt  time.Time // with none open
 	notBefore time.Time
-	failed    []session.Class
+	failed    []session.Class // that told one
+	failures  int
+	past      []session.Outcome // all of them, since the login
 	used      time.Time
 }
 
 func (m *model) record() store.Record {
 	r := store.Record{
 		Session: m.current, Attempt: m.open, Fence: m.fence, InDoubt: m.spent, ReplayAt: m.replayAt, NotBefore: m.notBefore,
-		Failures: len(m.failed), Tries: m.begun, Committed: m.madeBy, Used: m.used, DueAt: m.current.SweepAt,
+		Failures: m.failures, Tries: m.begun, Committed: m.madeBy, Used: m.used, DueAt: m.current.SweepAt,
 	}
 	if m.open != nil {
 		r.ReplayAt = m.openUntil
@@ -37,6 +39,7 @@ func (m *model) record() store.Record {
 	if n := len(m.failed); n > 0 {
 		r.LastClass = m.failed[n-1]
 	}
+	r.History = m.past[max(0, len(m.past)-session.HistoryLen):]
 	if m.notBefore.After(r.DueAt) {
 		r.DueAt = m.notBefore
 	}
@@ -73,7 +76,7 @@ func (m *model) begin(rev session.Revision, in store.Intent, now time.Time) (sto
 	m.begun++
 	m.open = &store.Attempt{
 		ID: in.AttemptID, SessionID: m.current.ID, Revision: m.current.Revision, Fence: m.fence,
-		InDoubt: m.spent, Tries: m.begun, Owner: in.Owner, FoundReplayAt: m.replayAt,
+		InDoubt: m.spent, Tries: m.begun, Owner: in.Owner, FoundReplayAt: m.replayAt, Began: now, By: in.By,
 	}
 	m.openUntil, m.alive = in.ReplayAt, true
 	return *m.open, nil
@@ -98,7 +101,7 @@ func (m *model) commit(a store.Attempt, next session.Session) error {
 	case m.current.Revision != a.Revision:
 		return session.ErrMoved
 	}
-	*m = model{current: next, madeBy: a.ID, fence: m.fence, used: m.used}
+	*m = model{current: next, madeBy: a.ID, fence: m.fence, used: m.used, past: append(m.past, outcome(a, session.Renewed))}
 	return nil
 }
 
@@ -115,9 +118,13 @@ func (m *model) fail(a store.Attempt, f session.Failure) error {
 			m.replayAt = time.Time{}
 		}
 	}
-	m.open = nil
 	m.notBefore = f.NotBefore
-	m.failed = append(m.failed, f.Class)
+	m.failures++
+	if f.Class != 0 { // not just given up
+		m.failed = append(m.failed, f.Class)
+		m.past = append(m.past, outcome(*m.open, f.Class))
+	}
+	m.open = nil
 	return nil
 }
 

@@ -61,7 +61,7 @@ func (p *probe) get(id session.ID) store.Record {
 func (p *probe) intent(replay time.Duration) store.Intent {
 	return store.Intent{
 		AttemptID: newAttemptID(), Owner: p.owner,
-		Lease: 3 * time.Second, Deadline: 10 * time.Second, ReplayAt: p.from(replay),
+		Lease: 3 * time.Second, Deadline: 10 * time.Second, ReplayAt: p.from(replay), By: "request",
 	}
 }
 

@@ -3,6 +3,7 @@ package storetest
 import (
 	"crypto/rand"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/session"
@@ -49,6 +50,11 @@ func renewed(s session.Session) session.Session {
 	return next
 }
 
+// outcome is what the history says of an attempt.
+func outcome(a store.Attempt, class session.Class) session.Outcome {
+	return session.Outcome{At: a.Began, By: a.By, Class: class, Revision: a.Revision, Replay: a.InDoubt}
+}
+
 func secret() session.Secret { return session.NewSecret(rand.Text()) }
 
 func newAttemptID() (id store.AttemptID) {
@@ -59,6 +65,7 @@ func newAttemptID() (id store.AttemptID) {
 // clone shares nothing with r.
 func clone(r store.Record) store.Record {
 	r.Session.Identity.Claims = maps.Clone(r.Session.Identity.Claims)
+	r.History = slices.Clone(r.History)
 	if r.Attempt != nil {
 		open := *r.Attempt
 		r.Attempt = &open

@@ -53,6 +53,6 @@ func Run(t *testing.T, b Backend) {
 func checks() []check {
 	return slices.Concat(
 		createChecks(), getChecks(), beginChecks(), orderChecks(), commitChecks(), extendChecks(), failChecks(),
-		endChecks(), dueChecks(), indexChecks(), restartChecks(), errorChecks(), raceChecks(), walkChecks(),
+		endChecks(), dueChecks(), indexChecks(), historyChecks(), restartChecks(), errorChecks(), raceChecks(), walkChecks(),
 	)
 }

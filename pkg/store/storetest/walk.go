@@ -84,6 +84,9 @@ func (w *walk) stepBegin() string {
 	want, wantErr := w.m.begin(rev, in, time.Now())
 	r, a, err := w.s.Begin(w.ctx, w.id, rev, in)
 	w.equal("Begin", err, wantErr)
+	if err == nil && w.m.open != nil && a.Began.Sub(w.m.open.Began).Abs() < time.Second { // the store's own clock
+		want.Began, w.m.open.Began = a.Began, a.Began
+	}
 	w.alike("Attempt of Begin", a, want)
 	if !errors.Is(err, session.ErrEnded) {
 		w.alike("Record of Begin", r, w.m.record())
@@ -98,6 +101,9 @@ func (w *walk) stepFail() string {
 	a := w.attempt()
 	classes := []session.Class{session.Transient, session.Unknown, session.Unknown, session.Refused, session.Dead}
 	f := session.Failure{Class: classes[w.rng.IntN(len(classes))], Sent: w.rng.IntN(3) > 0}
+	if !f.Sent && w.rng.IntN(2) == 0 {
+		f.Class = 0 // given up
+	}
 	if f.Class == session.Unknown {
 		f.Sent = true
 	}
