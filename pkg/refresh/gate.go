@@ -115,11 +115,12 @@ func (g *gate) learn(p *permit, ans session.Answer) (recovered bool) {
 const rampStep = 2 * time.Second
 
 // ramp keeps a provider that has just come back from being met by everybody at
-// once: it takes all free slots but one, and gives them back so that twice as
-// many are in use every rampStep. Two ramps at a time do no harm.
+// once: it takes all free slots, and gives them back so that twice as many are in
+// use every rampStep. The caller still holds the one that is in use until then.
+// Two ramps at a time do no harm.
 func (r *Refresher) ramp() {
 	held := 0
-	for len(r.slots) < cap(r.slots)-1 && r.take() {
+	for held < cap(r.slots)-1 && r.take() {
 		held++
 	}
 	r.running.Go(func() { // called by a flight, which running counts
