@@ -37,6 +37,7 @@ type setup struct {
 	idle          time.Duration
 	owner         string
 	profile       string // of session.Profiles; generic
+	custom        *session.Profile
 	mem           *memstore.Store
 	op            *provider
 	encode        func(session.Session) (any, int64)
@@ -112,6 +113,9 @@ func newRig(t *testing.T, set setup) *rig {
 	if !ok {
 		t.Fatalf("no profile %s", set.profile)
 	}
+	if set.custom != nil {
+		profile = *set.custom
+	}
 	r := &rig{
 		t: t, start: time.Now(), mem: set.mem, store: faultstore.New(set.mem), op: set.op,
 		reg: prometheus.NewRegistry(), rev: &revoker{}, log: new(logbook.Book), policy: session.Policy{Threshold: set.threshold},
@@ -120,6 +124,7 @@ func newRig(t *testing.T, set setup) *rig {
 	var err error
 	r.cache, err = sessioncache.New(sessioncache.Options{
 		Store: r.store, Policy: r.policy, MaxBytes: 64 << 20, Life: 5 * time.Minute, Encode: set.encode,
+		EndsAccess: profile.EndsAccess,
 	})
 	if err != nil {
 		t.Fatal(err)
