@@ -1,6 +1,7 @@
 package product
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -44,8 +45,9 @@ type world struct {
 }
 
 type options struct {
-	life   time.Duration // of access tokens
-	config string        // top-level keys over the usual ones
+	life     time.Duration // of access tokens
+	config   string        // top-level keys over the usual ones
+	provider string        // keys of provider over the usual ones
 }
 
 // clock is lamplighter's own, which may be wrong by an offset.
@@ -95,12 +97,12 @@ func newWorld(t *testing.T, dir string, o options) *world {
 	w.cfg = fmt.Sprintf(`
 listen: {check: "127.0.0.1:0", admin: "127.0.0.1:0"}
 external_url: %s
-provider: {issuer: %q, client_id: lamplighter, client_secret_file: %q}
+provider: {issuer: %q, client_id: lamplighter, client_secret_file: %q, %s}
 session: {keys_file: %q}
 store: {memory: {}}
 headers: {user_id: X-User-ID, session_id: X-Session-ID}
 %s
-`, appURL, issuer, file("client-secret", secret), file("keys", "k1:"+base64.StdEncoding.EncodeToString(key)), o.config)
+`, appURL, issuer, file("client-secret", secret), cmp.Or(o.provider, "profile: generic"), file("keys", "k1:"+base64.StdEncoding.EncodeToString(key)), o.config)
 	return w
 }
 
