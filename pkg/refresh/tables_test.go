@@ -21,9 +21,10 @@ func at(seconds float64) time.Time {
 	return issued.Add(time.Duration(seconds * float64(time.Second)))
 }
 
-// TestEffectOf is the table Class → effect, whole: every
-// class but the success, on a first attempt and on a replay, before the token's
-// end, at it and behind it. wait is 2 s, and NotBefore is now + 2 s throughout.
+// TestEffectOf is the table Class → effect, whole: every class but the success,
+// on a first attempt and on a replay, before the token's end, at it and behind
+// it, under every profile and every replay policy. wait is 2 s, and NotBefore is
+// now + 2 s throughout.
 func TestEffectOf(t *testing.T) {
 	t.Parallel()
 	ends := func(why session.Reason) [3]outcome { return [3]outcome{{end: why}, {end: why}, {end: why}} }
@@ -38,44 +39,61 @@ func TestEffectOf(t *testing.T) {
 		{session.Misconfigured, true, true, untouched},
 		{session.Refused, true, false, untouched},
 		{session.Refused, true, true, untouched},
-		// In doubt: one replay half-way between the plan and the end (50 s), then none before the end.
-		{session.Unknown, true, false, [3]outcome{{replay: at(50)}, {replay: at(62)}, {replay: at(92)}}},
-		{session.Unknown, true, true, [3]outcome{{replay: at(60)}, {replay: at(62)}, {replay: at(92)}}},
 		// A verdict ends; on a replay only when the token is over.
 		{session.Dead, true, false, ends(session.ReasonDead)},
 		{session.Dead, true, true, [3]outcome{{replay: at(60)}, {end: session.ReasonLostAnswer}, {end: session.ReasonLostAnswer}}},
 		{session.Foreign, true, false, ends(session.ReasonForeign)},
 		{session.Foreign, true, true, ends(session.ReasonForeign)},
 	}
-	nows := [3]time.Time{at(42), at(60), at(90)}
-	for _, row := range table {
-		for i, now := range nows {
-			want := row.want[i]
-			end, f := refresh.EffectOf(session.Profile{Replay: session.ReplayLate}, session.Answer{Class: row.class, Sent: row.sent}, store.Attempt{InDoubt: row.replay}, minute, now, 2*time.Second)
-			if end != want.end {
-				t.Errorf("%v, replay %v, %v: ends with %q, want %q", row.class, row.replay, now.Sub(issued), end, want.end)
-			}
-			if want.end != "" {
-				if f != (session.Failure{}) {
-					t.Errorf("%v, replay %v, %v: an end and a failure: %+v", row.class, row.replay, now.Sub(issued), f)
-				}
-				continue
-			}
-			wantFailure := session.Failure{Class: row.class, Sent: row.sent, NotBefore: now.Add(2 * time.Second), ReplayAt: want.replay}
-			if f != wantFailure {
-				t.Errorf("%v, replay %v, %v: %+v, want %+v", row.class, row.replay, now.Sub(issued), f, wantFailure)
-			}
-		}
+	soon := [3]outcome{{replay: at(42.5)}, {replay: at(60.5)}, {replay: at(90.5)}}
+	afterExpiry := [3]outcome{{replay: at(60)}, {replay: at(62)}, {replay: at(92)}}
+	inDoubt := func(first, again [3]outcome) []effectRow {
+		return []effectRow{{session.Unknown, true, false, first}, {session.Unknown, true, true, again}}
 	}
-	for _, c := range session.Classes() { // a new class must not slip through as the default
-		if c == session.Renewed {
-			continue
-		}
-		for _, replay := range []bool{false, true} {
-			if !slices.ContainsFunc(table, func(r effectRow) bool { return r.class == c && r.replay == replay }) {
-				t.Errorf("no row for class %v, replay %v", c, replay)
+	// One replay half-way between the plan and the end (50 s), then none before the end.
+	late := inDoubt([3]outcome{{replay: at(50)}, {replay: at(62)}, {replay: at(92)}}, afterExpiry)
+	graceful := inDoubt(soon, afterExpiry) // whatever grace there was is over at the second try
+	always := inDoubt(soon, soon)          // nothing is lost by asking
+	never := inDoubt([3]outcome{{replay: at(60)}, {end: session.ReasonInDoubt}, {end: session.ReasonInDoubt}},
+		[3]outcome{{replay: at(60)}, {end: session.ReasonInDoubt}, {end: session.ReasonInDoubt}})
+	unknown := map[string][]effectRow{
+		"generic": late, "keycloak": late, "auth0": late, "oidc-provider": late,
+		"okta": graceful, "cognito": graceful, "dex": graceful,
+		"entra": always, "google": always, "hydra": always, "zitadel": always,
+		"never": never,
+	}
+	nows := [3]time.Time{at(42), at(60), at(90)}
+	for _, p := range append(session.Profiles(), session.Profile{Name: "never", Replay: session.ReplayNever, Grace: session.Forever, EndsAccess: true}) {
+		rows := slices.Concat(table, unknown[p.Name])
+		for _, row := range rows {
+			for i, now := range nows {
+				row.check(t, p, i, now)
 			}
 		}
+		for _, c := range session.Classes() { // a new class or profile must not slip through
+			for _, replay := range []bool{false, true} {
+				if c != session.Renewed && !slices.ContainsFunc(rows, func(r effectRow) bool { return r.class == c && r.replay == replay }) {
+					t.Errorf("%s: no row for class %v, replay %v", p.Name, c, replay)
+				}
+			}
+		}
+		delete(unknown, p.Name)
+	}
+	if len(unknown) > 0 {
+		t.Errorf("rows for no profile: %v", unknown)
+	}
+}
+
+func (row effectRow) check(t *testing.T, p session.Profile, i int, now time.Time) {
+	t.Helper()
+	want, when := row.want[i], now.Sub(issued)
+	end, f := refresh.EffectOf(p, session.Answer{Class: row.class, Sent: row.sent}, store.Attempt{InDoubt: row.replay}, minute, now, 2*time.Second)
+	wantFailure := session.Failure{Class: row.class, Sent: row.sent, NotBefore: now.Add(2 * time.Second), ReplayAt: want.replay}
+	if want.end != "" {
+		wantFailure = session.Failure{}
+	}
+	if end != want.end || f != wantFailure {
+		t.Errorf("%s: %v, replay %v, %v: end %q, %+v, want %q, %+v", p.Name, row.class, row.replay, when, end, f, want.end, wantFailure)
 	}
 }
 
