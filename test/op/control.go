@@ -12,6 +12,8 @@ type Control struct {
 	AccessTokenLife   *Duration `json:"access_token_life,omitempty"`   // SetAccessTokenLife
 	OmitExpiresIn     *bool     `json:"omit_expires_in,omitempty"`     // SetOmitExpiresIn
 	IssueRefreshToken *bool     `json:"issue_refresh_token,omitempty"` // SetIssueRefreshToken
+	IDTokenOnRefresh  *bool     `json:"id_token_on_refresh,omitempty"` // SetIDTokenOnRefresh
+	Policy            *Policy   `json:"policy,omitempty"`              // SetPolicy
 	Fault             *Fault    `json:"fault,omitempty"`               // SetFault
 	Release           bool      `json:"release,omitempty"`             // Release
 }
@@ -25,6 +27,14 @@ func (p *Provider) control(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	if err := p.apply(c); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (p *Provider) apply(c Control) error {
 	if c.Clear {
 		p.ClearFaults()
 	}
@@ -37,14 +47,21 @@ func (p *Provider) control(w http.ResponseWriter, r *http.Request) {
 	if c.IssueRefreshToken != nil {
 		p.SetIssueRefreshToken(*c.IssueRefreshToken)
 	}
+	if c.IDTokenOnRefresh != nil {
+		p.SetIDTokenOnRefresh(*c.IDTokenOnRefresh)
+	}
+	if c.Policy != nil {
+		if err := p.SetPolicy(*c.Policy); err != nil {
+			return err
+		}
+	}
 	if c.Fault != nil {
 		if err := p.SetFault(*c.Fault); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
+			return err
 		}
 	}
 	if c.Release {
 		p.Release()
 	}
-	w.WriteHeader(http.StatusNoContent)
+	return nil
 }

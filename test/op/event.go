@@ -12,6 +12,7 @@ const (
 	KindRefresh Kind = "refresh" // a refresh token was accepted
 	KindReuse   Kind = "reuse"   // a spent refresh token came back
 	KindRevoke  Kind = "revoke"  // a family, or one access token, was revoked for Reason
+	KindReplace Kind = "replace" // a new login of its user and client ended a family's refresh token
 	KindLogout  Kind = "logout"  // end_session ended a browser session
 )
 

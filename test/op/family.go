@@ -19,20 +19,21 @@ type family struct {
 	client      string
 	scopes      []string
 	signIn      signIn
-	generations int    // refresh tokens issued
-	consumed    int    // of them spent
-	revoked     string // the reason; empty while alive
+	generations int     // refresh tokens issued
+	consumed    int     // of them spent
+	accesses    int     // access tokens issued
+	accessesEnd int     // so many of them ended at a refresh
+	revoked     string  // the reason; empty while alive
+	replaced    bool    // its refresh tokens are dead, by a later login
+	earlier     *family // the one before it of the same owner
 }
 
-type refreshToken struct {
-	family     *family
-	generation int  // 1, 2, …
-	spent      bool // consumed by a refresh that issued the next one
-	cameBack   bool // presented again after that
-}
+// owner is whose families replace each other under [Policy].OnePerUser.
+type owner struct{ sub, client string }
 
 type accessToken struct {
 	family  *family
+	number  int // 1, 2, … within the family
 	scopes  []string
 	issued  time.Time
 	expires time.Time
@@ -47,6 +48,7 @@ type issue struct {
 	generation int           // the one presented
 	life       time.Duration // of the access token issued; 0 if none was
 	omitLife   bool          // leave expires_in out
+	noIDToken  bool          // leave the id_token of a refresh out
 }
 
 type issueKey struct{}
@@ -75,12 +77,12 @@ func (s *storage) CreateAccessToken(ctx context.Context, request zop.TokenReques
 }
 
 // CreateAccessAndRefreshTokens implements zop.AuthStorage.
-func (s *storage) CreateAccessAndRefreshTokens(ctx context.Context, request zop.TokenRequest, _ string) (string, string, time.Time, error) {
+func (s *storage) CreateAccessAndRefreshTokens(ctx context.Context, request zop.TokenRequest, presented string) (string, string, time.Time, error) {
 	switch r := request.(type) {
 	case authRequest:
 		return s.redeem(ctx, r, true)
 	case *refreshRequest:
-		return s.rotate(ctx, r)
+		return s.rotate(ctx, r, presented)
 	}
 	return "", "", time.Time{}, fmt.Errorf("create tokens: unexpected request %T", request)
 }
@@ -104,53 +106,15 @@ func (s *storage) redeem(ctx context.Context, r authRequest, offline bool) (id, 
 	}
 	live.family = f
 	s.families = append(s.families, f)
+	s.bySession[f.signIn.sid] = append(s.bySession[f.signIn.sid], f)
 	issueFrom(ctx).family = f.name
 	s.note(Event{Kind: KindCode, Client: f.client, Family: f.name})
 	if offline && s.issueRefresh {
-		refresh = s.nextRefreshToken(f)
+		s.own(f)
+		_, refresh = s.nextRefreshToken(f)
 	}
 	id, expires = s.newAccessToken(ctx, f, f.scopes)
 	return id, refresh, expires, nil
-}
-
-// rotate checks a refresh token and consumes it, in one step. Of any number at
-// once with one token:
-//
-//  1. the first to get mu finds it live, spends it and gets the next one;
-//  2. every other finds it spent, which is reuse, and revokes the family;
-//  3. so the first has its answer, and tokens that are dead on arrival.
-func (s *storage) rotate(ctx context.Context, r *refreshRequest) (id, refresh string, expires time.Time, err error) {
-	s.mu.Lock()
-	defer s.unlock()
-	t, f := r.token, r.token.family
-	i := issueFrom(ctx)
-	i.family, i.generation = f.name, t.generation
-	if t.spent {
-		s.reused(t)
-		return "", "", time.Time{}, errDeadGrant()
-	}
-	if f.revoked != "" {
-		return "", "", time.Time{}, errDeadGrant()
-	}
-	if s.issueRefresh {
-		t.spent = true
-		f.consumed++
-		refresh = s.nextRefreshToken(f)
-	}
-	s.note(Event{Kind: KindRefresh, Client: f.client, Family: f.name, Generation: t.generation})
-	id, expires = s.newAccessToken(ctx, f, r.scopes)
-	return id, refresh, expires, nil
-}
-
-// reused books a spent token that came back. The caller holds mu.
-func (s *storage) reused(t *refreshToken) {
-	s.book.reuse++
-	if !t.cameBack {
-		t.cameBack = true
-		s.book.consumedTwice++
-	}
-	s.note(Event{Kind: KindReuse, Client: t.family.client, Family: t.family.name, Generation: t.generation})
-	s.revoke(t.family, ReasonReuse)
 }
 
 // revoke ends a family; the first reason stays. The caller holds mu.
@@ -159,16 +123,12 @@ func (s *storage) revoke(f *family, reason string) {
 		return
 	}
 	f.revoked = reason
+	s.book.revoked++
 	s.book.revokedBy[reason]++
+	if !f.replaced {
+		s.book.inactive++
+	}
 	s.note(Event{Kind: KindRevoke, Client: f.client, Family: f.name, Reason: reason})
-}
-
-// nextRefreshToken issues the next generation. The caller holds mu.
-func (s *storage) nextRefreshToken(f *family) string {
-	f.generations++
-	token := rand.Text()
-	s.refreshes[digestOf(token)] = &refreshToken{family: f, generation: f.generations}
-	return token
 }
 
 // newAccessToken issues an access token; the library encrypts the id it returns
@@ -176,18 +136,20 @@ func (s *storage) nextRefreshToken(f *family) string {
 func (s *storage) newAccessToken(ctx context.Context, f *family, scopes []string) (id string, expires time.Time) {
 	now := time.Now()
 	s.sweep(now)
-	t := &accessToken{family: f, scopes: scopes, issued: now, expires: now.Add(s.life)}
+	f.accesses++
+	s.issued++
+	t := &accessToken{family: f, number: f.accesses, scopes: scopes, issued: now, expires: now.Add(s.life)}
 	id = rand.Text()
 	s.accesses[id] = t
 	i := issueFrom(ctx)
-	i.life, i.omitLife = s.life, s.omitExpiresIn
+	i.life, i.omitLife, i.noIDToken = s.life, s.omitExpiresIn, s.noIDToken
 	return id, t.expires
 }
 
 // access returns a live access token. The caller holds mu.
 func (s *storage) access(id string) (*accessToken, error) {
 	t := s.accesses[id]
-	if t == nil || t.revoked || t.family.revoked != "" || !time.Now().Before(t.expires) {
+	if t == nil || t.revoked || t.number <= t.family.accessesEnd || t.family.revoked != "" || !time.Now().Before(t.expires) {
 		return nil, errors.New("access token is unknown, expired or revoked")
 	}
 	return t, nil

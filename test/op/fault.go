@@ -1,9 +1,8 @@
 package op
 
 import (
-	"context"
 	"fmt"
-	"sync"
+	"strings"
 	"time"
 
 	"github.com/zitadel/oidc/v3/pkg/oidc"
@@ -24,6 +23,10 @@ func (d *Duration) UnmarshalText(text []byte) error {
 
 // Fault is what happens to a POST at the token endpoint, in the order of its
 // fields. The zero Fault is none.
+//
+// What stands before Edit strikes before anything is consumed, Edit and what
+// follows it after: only a Fault whose Unsent, CutBefore and Status are zero
+// consumes the grant.
 type Fault struct {
 	// GrantType is refresh_token or authorization_code; empty means both. Each
 	// of the three has one fault, and the one with a name goes first.
@@ -33,16 +36,41 @@ type Fault struct {
 	// Delay passes before anything else. The POST is then handled, whether or
 	// not its caller still waits.
 	Delay Duration `json:"delay,omitempty"`
+	// DelayMax, if not 0, makes the delay a random one from Delay up to it, both
+	// included. It follows from [Options].Seed and the number of the POST alone.
+	DelayMax Duration `json:"delay_max,omitempty"`
+	// Unsent fails the request before a byte of it is written: nothing arrives.
+	// It is for [Provider.RoundTripper]; over a network, where it is too late for
+	// that, the answer is 501 and nothing is consumed.
+	Unsent Unsent `json:"unsent,omitempty"`
 	// HoldBefore waits for [Provider.Release] before anything is consumed. If
 	// the caller's connection closes first, the POST is dropped unhandled.
 	HoldBefore bool `json:"hold_before,omitempty"`
-	// Status, if not 0, is answered with Body, and nothing is consumed.
-	Status int    `json:"status,omitempty"`
-	Body   string `json:"body,omitempty"`
+	// CutBefore closes the connection without an answer, and nothing is consumed.
+	CutBefore bool `json:"cut_before,omitempty"`
+	// Status, if not 0, is answered with Header and Body, and nothing is
+	// consumed. Header goes over what would be there, which is a Content-Type:
+	// JSON if Body is.
+	Status int               `json:"status,omitempty"`
+	Header map[string]string `json:"header,omitempty"`
+	Body   string            `json:"body,omitempty"`
+	// Edit changes an answer that holds tokens: they are good, and the grant they
+	// were given for is consumed.
+	Edit *Edit `json:"edit,omitempty"`
+	// Pad appends spaces to whatever is answered until it is this many bytes.
+	Pad int `json:"pad,omitempty"`
 	// HoldAfter waits for [Provider.Release] with the answer ready, and the
 	// token consumed.
 	HoldAfter bool `json:"hold_after,omitempty"`
+	// CutAfter closes the connection with the answer ready, and the token
+	// consumed.
+	CutAfter bool `json:"cut_after,omitempty"`
+	// Drip sends the header at once and the body byte by byte, each after this
+	// long.
+	Drip Duration `json:"drip,omitempty"`
 }
+
+const maxPad = 64 << 20
 
 func (f Fault) validate() error {
 	switch f.GrantType {
@@ -50,110 +78,39 @@ func (f Fault) validate() error {
 	default:
 		return fmt.Errorf("grant type %q is not authorization_code, refresh_token or empty", f.GrantType)
 	}
-	if f.Times < 0 || f.Delay < 0 {
-		return fmt.Errorf("times %d and delay %v must not be negative", f.Times, time.Duration(f.Delay))
+	if f.Times < 0 || f.Delay < 0 || f.Drip < 0 {
+		return fmt.Errorf("times %d, delay %v and drip %v must not be negative", f.Times, time.Duration(f.Delay), time.Duration(f.Drip))
 	}
-	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
-		return fmt.Errorf("status %d is not 200 to 599", f.Status)
+	if f.DelayMax != 0 && f.DelayMax < f.Delay {
+		return fmt.Errorf("delay_max %v is less than delay %v", time.Duration(f.DelayMax), time.Duration(f.Delay))
+	}
+	if f.Status == 0 && (f.Body != "" || len(f.Header) > 0) {
+		return fmt.Errorf("body and header need a status; those of a consumed answer are in edit")
+	}
+	if f.Pad < 0 || f.Pad > maxPad {
+		return fmt.Errorf("pad %d is not 0 to %d", f.Pad, maxPad)
+	}
+	if err := validAnswer(f.Status, f.Header); err != nil {
+		return err
+	}
+	if err := f.Unsent.validate(); err != nil {
+		return err
+	}
+	if f.Edit != nil {
+		return f.Edit.validate()
 	}
 	return nil
 }
 
-// faults are the faults in force, and the gate that held POSTs wait at.
-type faults struct {
-	mu   sync.Mutex
-	by   map[string]*Fault
-	used map[string]int
-	gate chan struct{} // closed, and replaced, by every release
-}
-
-func newFaults() *faults {
-	return &faults{by: map[string]*Fault{}, used: map[string]int{}, gate: make(chan struct{})}
-}
-
-// strike returns the fault for a POST of this grant type, and counts it.
-func (f *faults) strike(grant string) Fault {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, key := range []string{grant, ""} {
-		fault := f.by[key]
-		if fault == nil {
-			continue
-		}
-		f.used[key]++
-		if fault.Times > 0 && f.used[key] >= fault.Times {
-			delete(f.by, key)
-		}
-		return *fault
+// validAnswer checks what net/http would panic at, or send something else for.
+func validAnswer(status int, header map[string]string) error {
+	if status != 0 && (status < 200 || status > 599) {
+		return fmt.Errorf("status %d is not 200 to 599", status)
 	}
-	return Fault{}
-}
-
-// SetFault puts f in force, in place of the fault of the same grant type, from
-// the next POST on. It fails on a grant type, status or number that cannot be.
-func (p *Provider) SetFault(f Fault) error {
-	if err := f.validate(); err != nil {
-		return fmt.Errorf("set fault: %w", err)
+	for name, value := range header {
+		if name == "" || strings.ContainsAny(name+value, "\r\n") || strings.ContainsAny(name, " :") {
+			return fmt.Errorf("header %q: %q cannot be sent", name, value)
+		}
 	}
-	p.faults.mu.Lock()
-	defer p.faults.mu.Unlock()
-	p.faults.by[f.GrantType] = &f
-	p.faults.used[f.GrantType] = 0
 	return nil
-}
-
-// ClearFaults ends every fault. What is already held stays held.
-func (p *Provider) ClearFaults() {
-	p.faults.mu.Lock()
-	defer p.faults.mu.Unlock()
-	clear(p.faults.by)
-}
-
-// Release lets every POST go that is held at this moment.
-func (p *Provider) Release() {
-	p.faults.mu.Lock()
-	defer p.faults.mu.Unlock()
-	close(p.faults.gate)
-	p.faults.gate = make(chan struct{})
-}
-
-// hold waits for the next release. It reports false if the caller's connection
-// or the provider closed first; cut is then the POST's error, from the moment it
-// is no longer held. Whoever sees Held in the ledger and releases, releases this
-// one: the gate is fetched before the ledger shows it.
-func (p *Provider) hold(ctx context.Context, seq int, cut string) bool {
-	p.faults.mu.Lock()
-	gate := p.faults.gate
-	p.faults.mu.Unlock()
-	p.storage.held(seq, +1, "")
-	select {
-	case <-gate:
-		p.storage.held(seq, -1, "")
-		return true
-	case <-ctx.Done():
-	case <-p.closed:
-	}
-	p.storage.held(seq, -1, cut)
-	return false
-}
-
-// delay waits for d. It reports false if the provider closed first.
-func (p *Provider) delay(d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-p.closed:
-		return false
-	}
-}
-
-func (s *storage) held(seq, change int, failure string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.book.held += change
-	if failure != "" {
-		s.book.received[seq-1].Error = failure
-	}
 }

@@ -46,12 +46,11 @@ func (s *storage) end(sid, client string) {
 	known := len(s.browsers)
 	maps.DeleteFunc(s.browsers, func(_ digest, in *signIn) bool { return in.sid == sid })
 	ended := len(s.browsers) < known
-	for _, f := range s.families {
-		if f.signIn.sid == sid {
-			ended = ended || f.revoked == ""
-			s.revoke(f, ReasonLogout)
-		}
+	for _, f := range s.bySession[sid] {
+		ended = ended || f.revoked == ""
+		s.revoke(f, ReasonLogout)
 	}
+	delete(s.bySession, sid)
 	if ended {
 		s.book.logouts++
 		s.note(Event{Kind: KindLogout, Client: client})

@@ -44,7 +44,7 @@ func options(issuer string) op.Options {
 }
 
 // serve runs a provider on a real listener.
-func serve(t *testing.T, edit func(*op.Options)) (*op.Provider, *party) {
+func serve(t testing.TB, edit func(*op.Options)) (*op.Provider, *party) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -68,7 +68,7 @@ func serve(t *testing.T, edit func(*op.Options)) (*op.Provider, *party) {
 }
 
 // inProcess runs a provider without a network, for fake time.
-func inProcess(t *testing.T, edit func(*op.Options)) (*op.Provider, *party) {
+func inProcess(t testing.TB, edit func(*op.Options)) (*op.Provider, *party) {
 	t.Helper()
 	o := options("https://op.test")
 	if edit != nil {
@@ -84,13 +84,13 @@ func inProcess(t *testing.T, edit func(*op.Options)) (*op.Provider, *party) {
 
 // party is a relying party and the browser in front of it.
 type party struct {
-	t         *testing.T
+	t         testing.TB
 	issuer    string
 	transport http.RoundTripper
 	browser   *http.Client // keeps cookies, follows redirects up to ours
 }
 
-func newParty(t *testing.T, issuer string, transport http.RoundTripper) *party {
+func newParty(t testing.TB, issuer string, transport http.RoundTripper) *party {
 	p := &party{t: t, issuer: issuer, transport: transport}
 	p.newBrowser()
 	return p
@@ -117,7 +117,7 @@ type reply struct {
 	url    *url.URL
 }
 
-func (r reply) location(t *testing.T) *url.URL {
+func (r reply) location(t testing.TB) *url.URL {
 	t.Helper()
 	u, err := url.Parse(r.header.Get("Location"))
 	if err != nil || r.header.Get("Location") == "" {
@@ -243,7 +243,7 @@ func (p *party) token(form url.Values) tokens {
 	return parseTokens(p.t, p.post("/oauth/token", form))
 }
 
-func parseTokens(t *testing.T, r reply) tokens {
+func parseTokens(t testing.TB, r reply) tokens {
 	t.Helper()
 	out := tokens{status: r.status}
 	if err := json.Unmarshal([]byte(r.body), &out); err != nil {
@@ -333,7 +333,7 @@ func (p *party) claims(idToken string) map[string]any {
 }
 
 // eventually waits, in real time, for what another goroutine is about to do.
-func eventually(t *testing.T, what string, holds func() bool) {
+func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()

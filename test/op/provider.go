@@ -20,6 +20,7 @@ const (
 	loginPath     = "/login"
 	loggedOutPath = "/logged-out"
 	ledgerPath    = "/_ledger"
+	tallyPath     = "/_tally"
 	controlPath   = "/_control"
 )
 
@@ -34,6 +35,13 @@ type Options struct {
 	AccessTokenLife time.Duration
 	// NoRefreshToken starts as [Provider.SetIssueRefreshToken] does with false.
 	NoRefreshToken bool
+	// ES256 signs with P-256 instead of RSA, at a small part of the cost.
+	ES256 bool
+	// KeepReceived bounds [Ledger].Received to the last ones; 0 keeps all. The
+	// counters are not bounded.
+	KeepReceived int
+	// Seed decides the random delays ([Fault].DelayMax).
+	Seed uint64
 	// Log, if set, receives every event after it took effect, from the
 	// goroutine that caused it. It may be called concurrently and may call back.
 	Log func(Event)
@@ -41,8 +49,8 @@ type Options struct {
 
 // Provider is an OpenID Provider: discovery, authorization code flow with PKCE
 // S256, rotating refresh tokens, userinfo, introspection (RFC 7662), revocation
-// (RFC 7009) and RP-initiated logout, plus /_ledger and /_control. State is in
-// memory. It is safe for concurrent use.
+// (RFC 7009) and RP-initiated logout, plus /_ledger, /_tally and /_control. State
+// is in memory. It is safe for concurrent use.
 type Provider struct {
 	issuer  string
 	storage *storage
@@ -50,12 +58,14 @@ type Provider struct {
 	mux     *http.ServeMux
 	faults  *faults
 
+	tokenPath string
+
 	serving   sync.WaitGroup // requests of RoundTripper
 	closeOnce sync.Once
 	closed    chan struct{}
 }
 
-// New makes a provider with a signing key of its own (RS256). Within a synctest
+// New makes a provider with a signing key of its own. Within a synctest
 // bubble it must be made inside the bubble.
 func New(o Options) (*Provider, error) {
 	if err := validate(o); err != nil {
@@ -83,8 +93,9 @@ func New(o Options) (*Provider, error) {
 	}
 	p := &Provider{
 		issuer: o.Issuer, storage: s, library: library,
-		faults: newFaults(), closed: make(chan struct{}),
+		faults: newFaults(o.Seed), closed: make(chan struct{}),
 	}
+	p.tokenPath = library.TokenEndpoint().Relative()
 	p.mux = p.routes()
 	return p, nil
 }
@@ -105,6 +116,9 @@ func validate(o Options) error {
 			return err
 		}
 	}
+	if o.KeepReceived < 0 {
+		return fmt.Errorf("keep received %d is negative", o.KeepReceived)
+	}
 	if o.AccessTokenLife < 0 {
 		return fmt.Errorf("access token life %v is negative", o.AccessTokenLife)
 	}
@@ -114,13 +128,14 @@ func validate(o Options) error {
 func (p *Provider) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle("/", p.library)
-	mux.HandleFunc(p.library.TokenEndpoint().Relative(), p.token)
+	mux.HandleFunc(p.tokenPath, p.token)
 	mux.HandleFunc(p.library.UserinfoEndpoint().Relative(), p.userinfo)
 	mux.HandleFunc(p.library.EndSessionEndpoint().Relative(), p.endSession)
 	mux.HandleFunc("GET "+loginPath, p.loginPage)
 	mux.HandleFunc("POST "+loginPath, p.login)
 	mux.HandleFunc("GET "+loggedOutPath, p.loggedOut)
 	mux.HandleFunc("GET "+ledgerPath, p.ledger)
+	mux.HandleFunc("GET "+tallyPath, p.tally)
 	mux.HandleFunc("POST "+controlPath, p.control)
 	return mux
 }
@@ -138,32 +153,4 @@ func (p *Provider) Close() {
 		close(p.closed)
 	})
 	p.serving.Wait()
-}
-
-// SetAccessTokenLife sets the life of access tokens issued from now on, in whole
-// seconds, rounded up and at least one.
-func (p *Provider) SetAccessTokenLife(d time.Duration) {
-	p.storage.mu.Lock()
-	defer p.storage.mu.Unlock()
-	p.storage.life = wholeSeconds(d)
-}
-
-// SetOmitExpiresIn leaves expires_in out of token answers from now on.
-func (p *Provider) SetOmitExpiresIn(omit bool) {
-	p.storage.mu.Lock()
-	defer p.storage.mu.Unlock()
-	p.storage.omitExpiresIn = omit
-}
-
-// SetIssueRefreshToken decides whether token answers carry a refresh token from
-// now on. While they do not, a live refresh token is accepted without being
-// consumed: a provider that does not rotate.
-func (p *Provider) SetIssueRefreshToken(issue bool) {
-	p.storage.mu.Lock()
-	defer p.storage.mu.Unlock()
-	p.storage.issueRefresh = issue
-}
-
-func wholeSeconds(d time.Duration) time.Duration {
-	return max(time.Second, (d + time.Second - 1).Truncate(time.Second))
 }

@@ -2,11 +2,8 @@ package op
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"maps"
 	"sync"
 	"time"
@@ -17,7 +14,7 @@ import (
 )
 
 // digest keys everything a caller presents, so that no token, code or cookie
-// lies in memory after it was handed out.
+// lies in memory after it was handed out, but for what a grace hands out again.
 type digest [sha256.Size]byte
 
 func digestOf(secret string) digest { return sha256.Sum256([]byte(secret)) }
@@ -34,34 +31,41 @@ type storage struct {
 	life          time.Duration
 	omitExpiresIn bool
 	issueRefresh  bool
+	noIDToken     bool // in the answer to a refresh
+	policy        Policy
 	requests      map[string]*authRequest
 	codes         map[digest]string  // to the id in requests
 	browsers      map[digest]*signIn // by the browser's cookie
 	families      []*family
+	bySession     map[string][]*family // by sid
+	latest        map[owner]*family    // the last one with a refresh token
 	refreshes     map[digest]*refreshToken
 	accesses      map[string]*accessToken
 	book          book
 	events        []Event // to log when mu is free
 	sweepAt       time.Time
+	issued        int // access tokens since the last sweep
 }
 
 func newStorage(o Options) (*storage, error) {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	key, err := newSigningKey(o.ES256)
 	if err != nil {
-		return nil, fmt.Errorf("generate signing key: %w", err)
+		return nil, err
 	}
 	s := &storage{
 		clients:      map[string]registration{},
-		key:          signingKey{id: rand.Text(), private: key},
+		key:          key,
 		log:          o.Log,
 		life:         DefaultAccessTokenLife,
 		issueRefresh: !o.NoRefreshToken,
 		requests:     map[string]*authRequest{},
 		codes:        map[digest]string{},
 		browsers:     map[digest]*signIn{},
+		bySession:    map[string][]*family{},
+		latest:       map[owner]*family{},
 		refreshes:    map[digest]*refreshToken{},
 		accesses:     map[string]*accessToken{},
-		book:         book{revokedBy: map[string]int{}},
+		book:         book{keep: o.KeepReceived, by: map[outcome]int{}, revokedBy: map[string]int{}},
 	}
 	if o.AccessTokenLife > 0 {
 		s.life = wholeSeconds(o.AccessTokenLife)
@@ -93,12 +97,13 @@ func (s *storage) unlock() {
 
 // sweep forgets, at most once a minute, what time has made useless. Refresh
 // tokens stay for ever: a spent one must be recognised whenever it comes back.
-// The caller holds mu.
+// It waits until a share of the access tokens is new, so that many long-lived
+// ones are not looked at every minute for nothing. The caller holds mu.
 func (s *storage) sweep(now time.Time) {
-	if now.Before(s.sweepAt) {
+	if now.Before(s.sweepAt) || s.issued < len(s.accesses)/8 {
 		return
 	}
-	s.sweepAt = now.Add(time.Minute)
+	s.sweepAt, s.issued = now.Add(time.Minute), 0
 	maps.DeleteFunc(s.requests, func(_ string, r *authRequest) bool { return now.Sub(r.created) > authRequestLife })
 	maps.DeleteFunc(s.codes, func(_ digest, id string) bool { return s.requests[id] == nil })
 	maps.DeleteFunc(s.accesses, func(_ string, t *accessToken) bool { return !now.Before(t.expires) })
@@ -135,32 +140,3 @@ func (s *storage) ValidateJWTProfileScopes(context.Context, string, []string) ([
 
 // Health implements zop.Storage.
 func (s *storage) Health(context.Context) error { return nil }
-
-// SigningKey implements zop.AuthStorage.
-func (s *storage) SigningKey(context.Context) (zop.SigningKey, error) { return s.key, nil }
-
-// SignatureAlgorithms implements zop.AuthStorage.
-func (s *storage) SignatureAlgorithms(context.Context) ([]jose.SignatureAlgorithm, error) {
-	return []jose.SignatureAlgorithm{jose.RS256}, nil
-}
-
-// KeySet implements zop.AuthStorage.
-func (s *storage) KeySet(context.Context) ([]zop.Key, error) {
-	return []zop.Key{publicKey{s.key}}, nil
-}
-
-type signingKey struct {
-	id      string
-	private *rsa.PrivateKey
-}
-
-func (k signingKey) ID() string                                { return k.id }
-func (k signingKey) Key() any                                  { return k.private }
-func (signingKey) SignatureAlgorithm() jose.SignatureAlgorithm { return jose.RS256 }
-
-type publicKey struct{ signing signingKey }
-
-func (k publicKey) ID() string                       { return k.signing.id }
-func (k publicKey) Key() any                         { return k.signing.private.Public() }
-func (publicKey) Use() string                        { return "sig" }
-func (publicKey) Algorithm() jose.SignatureAlgorithm { return jose.RS256 }

@@ -17,51 +17,89 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the token endpoint takes POST", http.StatusMethodNotAllowed)
 		return
 	}
-	seq := p.storage.arrived()
+	entry := p.storage.arrived()
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	err := r.ParseForm()
 	grant := grantType(r.FormValue("grant_type"))
-	p.storage.entry(seq, func(e *Received) { e.GrantType = grant })
+	p.storage.begun(entry, grant)
+	defer p.storage.over(grant)
 
-	fault := p.faults.strike(grant)
-	// A POST that is dropped gets no answer, for any would be a lie: its
-	// connection is cut.
-	if fault.Delay > 0 && !p.delay(time.Duration(fault.Delay)) {
-		p.storage.entry(seq, func(e *Received) { e.Error = Dropped })
-		panic(http.ErrAbortHandler)
+	fault, struck := r.Context().Value(faultKey{}).(Fault)
+	if !struck {
+		fault = p.faults.strike(grant)
 	}
-	if fault.HoldBefore && !p.hold(r.Context(), seq, Dropped) {
-		panic(http.ErrAbortHandler)
-	}
+	p.before(r, entry, fault)
 	var a *answer
 	switch {
+	case fault.Unsent != "":
+		a = refuse(http.StatusNotImplemented, "too late to fail before the request was written\n", nil)
 	case fault.Status != 0:
-		a = refuse(fault.Status, fault.Body)
+		a = refuse(fault.Status, fault.Body, fault.Header)
 	case err != nil:
-		a = refuse(http.StatusBadRequest, `{"error":"invalid_request"}`)
+		a = refuse(http.StatusBadRequest, `{"error":"invalid_request"}`, nil)
 	default:
-		a = p.exchange(r, seq)
-	}
-	p.storage.entry(seq, func(e *Received) { e.Status, e.Error = a.status, a.errorCode() })
-	if fault.HoldAfter && !p.hold(r.Context(), seq, "") {
-		panic(http.ErrAbortHandler) // the answer is lost
-	}
-	a.writeTo(w)
-}
-
-// exchange hands the request to the library. It runs to its end even if the
-// caller is gone: a consumed token has its successor.
-func (p *Provider) exchange(r *http.Request, seq int) *answer {
-	var i issue
-	ctx := context.WithValue(context.WithoutCancel(r.Context()), issueKey{}, &i)
-	a := newAnswer()
-	p.library.ServeHTTP(a, r.WithContext(ctx))
-	p.storage.entry(seq, func(e *Received) { e.Family, e.Generation = i.family, i.generation })
-	if i.life > 0 && a.status == http.StatusOK {
-		if err := a.setExpiresIn(i); err != nil {
-			return refuse(http.StatusInternalServerError, `{"error":"server_error"}`)
+		a = p.exchange(r, entry, grant)
+		if fault.Edit != nil && a.status == http.StatusOK && a.edit(*fault.Edit, p.storage.key) != nil {
+			a = serverError()
 		}
 	}
+	code := a.errorCode()
+	a.pad(fault.Pad)
+	a.drip = time.Duration(fault.Drip)
+	p.storage.entry(entry, func(e *Received) { e.Status, e.Error = a.status, code })
+	p.after(r, entry, fault)
+	if !p.send(r.Context(), w, a) {
+		p.storage.entry(entry, lost)
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func lost(e *Received) { e.Lost = true }
+
+// before does what a fault does before anything is consumed. A POST that is
+// dropped gets no answer, for any would be a lie: its connection is cut.
+func (p *Provider) before(r *http.Request, entry *Received, fault Fault) {
+	dropped := func(e *Received) { e.Error = Dropped }
+	if fault.Delay > 0 && wait(context.Background(), p.closed, time.Duration(fault.Delay)) != nil {
+		p.storage.entry(entry, dropped)
+		panic(http.ErrAbortHandler)
+	}
+	if fault.HoldBefore && !p.hold(r.Context(), entry, dropped) {
+		panic(http.ErrAbortHandler)
+	}
+	if fault.CutBefore {
+		p.storage.entry(entry, func(e *Received) { e.Error = Cut })
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// after does what a fault does with the answer ready.
+func (p *Provider) after(r *http.Request, entry *Received, fault Fault) {
+	if fault.HoldAfter && !p.hold(r.Context(), entry, lost) {
+		panic(http.ErrAbortHandler)
+	}
+	if fault.CutAfter {
+		p.storage.entry(entry, lost)
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// exchange answers the request by the library. It runs to its end even if the
+// caller is gone: a consumed token has its successor.
+func (p *Provider) exchange(r *http.Request, entry *Received, grant string) *answer {
+	var i issue
+	r = r.WithContext(context.WithValue(context.WithoutCancel(r.Context()), issueKey{}, &i))
+	var a *answer
+	if grant == string(oidc.GrantTypeRefreshToken) {
+		a = p.refresh(r)
+	} else {
+		a = newAnswer()
+		p.library.ServeHTTP(a, r)
+		if i.life > 0 && a.status == http.StatusOK && a.setExpiresIn(i) != nil {
+			a = serverError()
+		}
+	}
+	p.storage.entry(entry, func(e *Received) { e.Family, e.Generation = i.family, i.generation })
 	return a
 }
 
@@ -73,13 +111,18 @@ func grantType(asked string) string {
 	return OtherGrant
 }
 
-func refuse(status int, body string) *answer {
+func serverError() *answer {
+	return refuse(http.StatusInternalServerError, `{"error":"server_error"}`, nil)
+}
+
+func refuse(status int, body string, header map[string]string) *answer {
 	a := newAnswer()
 	kind := "text/plain; charset=utf-8"
 	if json.Valid([]byte(body)) {
 		kind = "application/json"
 	}
 	a.header.Set("Content-Type", kind)
+	a.setHeader(header)
 	a.status = status
 	a.body.WriteString(body)
 	return a

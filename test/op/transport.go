@@ -7,54 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 )
 
-// answer is a response that is not sent yet: the token endpoint edits it, and
-// the RoundTripper hands it over.
-type answer struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func newAnswer() *answer { return &answer{header: http.Header{}} }
-
-// Header implements http.ResponseWriter.
-func (a *answer) Header() http.Header { return a.header }
-
-// WriteHeader implements http.ResponseWriter; the first status stays.
-func (a *answer) WriteHeader(status int) {
-	if a.status == 0 {
-		a.status = status
-	}
-}
-
-// Write implements http.ResponseWriter.
-func (a *answer) Write(b []byte) (int, error) {
-	a.WriteHeader(http.StatusOK)
-	return a.body.Write(b)
-}
-
-func (a *answer) writeTo(w http.ResponseWriter) {
-	for name, values := range a.header {
-		for _, v := range values {
-			w.Header().Add(name, v)
-		}
-	}
-	if a.status != 0 {
-		w.WriteHeader(a.status)
-	}
-	_, _ = w.Write(a.body.Bytes()) // the caller left; nobody to tell
-}
-
-func (a *answer) response(r *http.Request) *http.Response {
-	a.WriteHeader(http.StatusOK)
-	return &http.Response{
-		Status: fmt.Sprintf("%d %s", a.status, http.StatusText(a.status)), StatusCode: a.status,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: a.header, Body: io.NopCloser(&a.body), ContentLength: int64(a.body.Len()), Request: r,
-	}
-}
+var errClosed = errors.New("provider is closed")
 
 // inProcess serves requests by calling the provider.
 type inProcess struct{ provider *Provider }
@@ -62,7 +18,9 @@ type inProcess struct{ provider *Provider }
 // RoundTripper reaches the provider without a network, whatever host the
 // request names. A cancelled request context is a cut connection: the caller
 // returns at once, the provider handles the request to its end, unless a
-// [Fault] holds it. After [Provider.Close] every request fails.
+// [Fault] holds it. A connection cut by a fault is io.ErrUnexpectedEOF, and it
+// tells net/http/httptrace nothing unless the request fails before it is written
+// ([Fault].Unsent). After [Provider.Close] every request fails.
 func (p *Provider) RoundTripper() http.RoundTripper { return inProcess{p} }
 
 // RoundTrip implements http.RoundTripper.
@@ -79,9 +37,13 @@ func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+	in, err := t.provider.strikes(r, arriving(r, body))
+	if err != nil {
+		return nil, err
+	}
 	done := make(chan *answer, 1)
-	if !t.provider.start(func() { done <- t.provider.serve(arriving(r, body)) }) {
-		return nil, errors.New("provider is closed")
+	if !t.provider.start(func() { done <- t.provider.serve(in) }) {
+		return nil, errClosed
 	}
 	var a *answer
 	select {
@@ -96,7 +58,28 @@ func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	if a == nil {
 		return nil, fmt.Errorf("read answer: %w", io.ErrUnexpectedEOF)
 	}
-	return a.response(r), nil
+	return a.response(r, t.provider.closed), nil
+}
+
+type faultKey struct{}
+
+// strikes finds the fault of a token POST before it counts as written, and fails
+// it if it is not to be. The fault goes on with the request: it struck once.
+func (p *Provider) strikes(out, in *http.Request) (*http.Request, error) {
+	if in.Method != http.MethodPost || in.URL.Path != p.tokenPath {
+		return in, nil
+	}
+	_ = in.ParseForm() // the endpoint meets the same error
+	fault := p.faults.strike(grantType(in.FormValue("grant_type")))
+	if fault.Unsent != "" {
+		if fault.Delay > 0 {
+			if err := wait(out.Context(), p.closed, time.Duration(fault.Delay)); err != nil {
+				return nil, err
+			}
+		}
+		return nil, fault.Unsent.fail(out)
+	}
+	return in.WithContext(context.WithValue(in.Context(), faultKey{}, fault)), nil
 }
 
 // arriving is r as a server sees it.
