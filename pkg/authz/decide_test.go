@@ -26,6 +26,8 @@ func notBefore(seconds float64) func(*session.View) {
 	return func(v *session.View) { v.NotBefore = after(seconds) }
 }
 
+func renewing(v *session.View) { v.Renewing = true }
+
 func lastClass(c session.Class) func(*session.View) {
 	return func(v *session.View) { v.LastClass = c }
 }
@@ -55,6 +57,8 @@ func TestNextStep(t *testing.T) {
 		{"at its end, backed off", minute(notBefore(70)), 60, giveUp, giveUp},
 		{"past its end, backed off", minute(notBefore(70)), 69, giveUp, giveUp},
 		{"past its end, back-off over", minute(notBefore(70)), 70, wait, wait},
+		{"fresh, its end under way", minute(renewing), 1, wait, wait},
+		{"issued in the future", minute(), -61, wait, wait},
 		{"no refresh token", bound, 59.9, serve, serve},
 		{"no refresh token, at its end", bound, 60, giveUp, giveUp},
 	} {

@@ -61,7 +61,7 @@ func newRig(t *testing.T, mem *memstore.Store) *rig {
 }
 
 // newRigOver gives the life cycle seen, which ends up in faulty and so in mem.
-func newRigOver(t *testing.T, mem *memstore.Store, faulty *faultstore.Store, seen lifecycle.Store) *rig {
+func newRigOver(t *testing.T, mem *memstore.Store, faulty *faultstore.Store, seen lifecycle.Store, change ...func(*lifecycle.Options)) *rig {
 	t.Helper()
 	r := &rig{
 		t: t, mem: mem, store: faulty, revoker: &revoker{}, reg: prometheus.NewRegistry(), log: new(logbook.Book), stop: func() {},
@@ -77,11 +77,15 @@ func newRigOver(t *testing.T, mem *memstore.Store, faulty *faultstore.Store, see
 	var mu sync.Mutex
 	changes := 0
 	r.changed = func() int { mu.Lock(); defer mu.Unlock(); return changes }
-	r.life = lifecycle.New(lifecycle.Options{
+	o := lifecycle.Options{
 		Store: seen, Cache: r.cache, Revoker: r.revoker, Idle: idle, Metrics: lifecycle.NewMetrics(r.reg),
 		Log:     slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Changed: func() { mu.Lock(); defer mu.Unlock(); changes++ },
-	})
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	r.life = lifecycle.New(o)
 	return r
 }
 
