@@ -13,7 +13,7 @@ func TestHalfAnHourOfOutage(t *testing.T) {
 	t.Parallel()
 	users := 10_000
 	if raceEnabled {
-		users = 600
+		users = 2500 // enough to fill the ramp
 	}
 	for name, fail := range map[string]step{"503": refuses(session.Transient), "hangs": slow(time.Hour, honest)} {
 		t.Run(name, func(t *testing.T) {
