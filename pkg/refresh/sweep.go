@@ -105,8 +105,9 @@ func (r *Refresher) sweep(ctx context.Context) (next time.Time) {
 
 // startSwept opens a flight with a slot already taken, so that a sweep never
 // has more goroutines than slots. Its start is spread by SweepAt and paced, so
-// it needs no jitter. An expired token is left to the request path: without
-// this an overloaded sweep would work on tokens nobody can use any more.
+// it needs no jitter. A token that expired before its turn came is left to the
+// request path: without this an overloaded sweep would work on tokens nobody can
+// use any more. One that is being retried is not.
 func (r *Refresher) startSwept(ctx context.Context, e store.DueEntry) bool {
 	select {
 	case r.slots <- struct{}{}:
@@ -116,7 +117,7 @@ func (r *Refresher) startSwept(ctx context.Context, e store.DueEntry) bool {
 	now := r.opts.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.stopped || r.flights[e.ID] != nil || !now.Before(e.Exp) {
+	if r.stopped || r.flights[e.ID] != nil || e.Late(now) {
 		<-r.slots
 		return false
 	}

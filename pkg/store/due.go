@@ -97,7 +97,7 @@ func (x *DueIndex) Due(before, usedSince time.Time, limit int) (page []DueEntry,
 	for len(x.queue) > 0 && len(page) < limit && !x.queue[0].DueAt.After(before) {
 		it := x.queue[0]
 		x.park(it)
-		if it.used.Before(usedSince) || !it.Exp.After(before) {
+		if it.used.Before(usedSince) || it.Late(before) {
 			continue // stays parked
 		}
 		page = append(page, it.DueEntry)

@@ -73,8 +73,7 @@ type Index interface {
 	// Due returns a copied page of at most limit entries with DueAt not after
 	// before, earliest first, and the earliest due time that remains (zero: none).
 	// Entries not used since usedSince leave the index (parked) and come back by
-	// Touch or Commit; entries whose access token has expired by before leave it
-	// too: the request path owns them. Cost is O(returned + left out), not O(sessions).
+	// Touch or Commit; entries that are Late by before leave it too. Cost is O(returned + left out), not O(sessions).
 	Due(ctx context.Context, before, usedSince time.Time, limit int) (entries []DueEntry, next time.Time, err error)
 
 	// Touch merges last uses by max and re-enters parked sessions. Unknown and
@@ -160,6 +159,11 @@ type DueEntry struct {
 	DueAt    time.Time
 	Exp      time.Time
 }
+
+// Late tells that e was to be refreshed while its access token lived, and was
+// not: the request path owns it. A retry that was planned for after the expiry
+// is not late.
+func (e DueEntry) Late(now time.Time) bool { return !now.Before(e.Exp) && !e.DueAt.After(e.Exp) }
 
 // Tombstone is what is left of an ended session until its absolute end.
 type Tombstone struct {
