@@ -105,9 +105,7 @@ func (r *Refresher) sweep(ctx context.Context) (next time.Time) {
 
 // startSwept opens a flight with a slot already taken, so that a sweep never
 // has more goroutines than slots. Its start is spread by SweepAt and paced, so
-// it needs no jitter. A token that expired before its turn came is left to the
-// request path: without this an overloaded sweep would work on tokens nobody can
-// use any more. One that is being retried is not.
+// it needs no jitter.
 func (r *Refresher) startSwept(ctx context.Context, e store.DueEntry) bool {
 	select {
 	case r.slots <- struct{}{}:

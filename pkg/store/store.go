@@ -160,10 +160,16 @@ type DueEntry struct {
 	Exp      time.Time
 }
 
-// Late tells that e was to be refreshed while its access token lived, and was
-// not: the request path owns it. A retry that was planned for after the expiry
-// is not late.
-func (e DueEntry) Late(now time.Time) bool { return !now.Before(e.Exp) && !e.DueAt.After(e.Exp) }
+// lateAfter is how long an entry may wait in the queue of a sweep that keeps up.
+const lateAfter = time.Second
+
+// Late tells that e has waited for its turn until its access token expired: the
+// sweep does not keep up, and the request path owns e. Without this an overloaded
+// sweep would work on tokens that nobody can use any more. A retry that meets the
+// expiry without such a wait is not late: nobody may come for a long time.
+func (e DueEntry) Late(now time.Time) bool {
+	return !now.Before(e.Exp) && now.Sub(e.DueAt) > lateAfter
+}
 
 // Tombstone is what is left of an ended session until its absolute end.
 type Tombstone struct {

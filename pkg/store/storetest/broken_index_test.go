@@ -117,7 +117,14 @@ func brokenParking() []broken {
 		{
 			"Due lists what has expired",
 			flaw{method: "Due", before: func(_ *flawed, c *call) { c.at = c.at.Add(-time.Nanosecond) }},
-			[]string{"Due/what has expired leaves and comes back by Commit"},
+			[]string{"Due/what has expired leaves and comes back by Commit", "Due/what was retried in time stays, expired or not"},
+		},
+		{
+			"Due leaves out what is retried past expiry",
+			flaw{method: "Due", after: func(_ *flawed, c *call) {
+				c.page = slices.DeleteFunc(c.page, func(e store.DueEntry) bool { return !c.at.Before(e.Exp) })
+			}},
+			[]string{"Due/what was retried in time stays, expired or not"},
 		},
 		{
 			"Due lists nothing after a restart",

@@ -20,6 +20,7 @@ func dueChecks() []check {
 		{"Due/what was not used since leaves and comes back by Commit", dueParkedCommit},
 		{"Due/what left stays away over Begin and Fail", dueParkedFail},
 		{"Due/what has expired leaves and comes back by Commit", dueExpired},
+		{"Due/what was retried in time stays, expired or not", dueRetried},
 		{"Due/what leaves takes no place on the page", dueLimitParked},
 		{"Due/is there again after a restart", dueRestart},
 	}
@@ -165,6 +166,22 @@ func dueExpired(p *probe) {
 	p.page("Due after that", s.SweepAt, time.Time{}, 10, nil, time.Time{})
 	next := p.renew(s)
 	p.page("Due after Commit", next.SweepAt, time.Time{}, 10, []store.DueEntry{entry(next)}, time.Time{})
+}
+
+// dueRetried: what did not wait in vain is looked at although it has expired.
+func dueRetried(p *probe) {
+	s := p.swept(10, 10)
+	entries := make([]store.DueEntry, len(s))
+	for i, after := range []time.Duration{-time.Second, 10 * time.Second} {
+		entries[i] = entry(s[i])
+		entries[i].DueAt = s[i].Token.Exp().Add(after)
+		p.fail(p.begin(s[i].ID), session.Failure{Class: session.Transient, NotBefore: entries[i].DueAt})
+	}
+	exp := s[0].Token.Exp()
+	p.page("Due at expiry, a second after the time of the retry", exp, time.Time{}, 10, entries[:1], entries[1].DueAt)
+	p.page("Due longer after it", exp.Add(1), time.Time{}, 10, nil, entries[1].DueAt)
+	p.page("Due at the time of a retry past expiry", entries[1].DueAt, time.Time{}, 10, entries[1:], time.Time{})
+	p.page("Due longer after it", entries[1].DueAt.Add(time.Second+1), time.Time{}, 10, nil, time.Time{})
 }
 
 func dueLimitParked(p *probe) {
