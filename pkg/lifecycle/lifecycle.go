@@ -86,20 +86,6 @@ func (l *Lifecycle) Create(ctx context.Context, s session.Session) error {
 	return nil
 }
 
-// Get reads a session from the store of record, without using it; the errors are
-// the store's. A session whose time is up is session.ErrEnded, reaped or not.
-func (l *Lifecycle) Get(ctx context.Context, id session.ID) (session.Session, error) {
-	r, err := l.opts.Store.Get(ctx, id)
-	if err != nil {
-		return session.Session{}, err
-	}
-	now := l.opts.Now()
-	if !now.Before(r.Session.EndsAt) || session.Later(l.uses.last(id), r.Used).Before(l.idleBefore(now)) {
-		return session.Session{}, session.ErrEnded
-	}
-	return r.Session, nil
-}
-
 // End ends a session for good and returns what it was. When it returns nil, no
 // later request of this process is served by the session. A session that is
 // gone already is nil with a zero Session.

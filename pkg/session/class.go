@@ -64,6 +64,11 @@ const (
 	ReasonForeign    Reason = "foreign"     // the OP answered with somebody else's tokens
 )
 
+// Reasons lists every reason.
+func Reasons() []Reason {
+	return []Reason{ReasonLogout, ReasonIdle, ReasonAbsolute, ReasonDead, ReasonLostAnswer, ReasonInDoubt, ReasonForeign}
+}
+
 // Verdict is the class of the answer that ends a session for this reason; zero
 // if none does.
 func (r Reason) Verdict() Class {
