@@ -14,7 +14,7 @@ func TestHandler(t *testing.T) {
 	t.Parallel()
 	var notReady error
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("bff_x 1")) })
-	h := admin.Handler(func() error { return notReady }, metrics)
+	h := admin.Handler(func() error { return notReady }, metrics, &sessions{})
 	get := func(path string) (int, string) {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))

@@ -1,3 +1,14 @@
-// Package admin is the operator's listener: /metrics, /livez and /readyz. It
-// shows nothing of a user and belongs on loopback or a pod network.
+// Package admin is the operator's listener: /metrics, /livez, /readyz, and one
+// session at a time under /sessions/{name}. It belongs on loopback or a pod
+// network: whoever reaches it may ask.
+//
+// The story of the session pages is one question, "why was I logged out?". The
+// operator has a short id from the log and wants the reason, the time, and the
+// refreshes that led there. For a session that lives he may also want a refresh
+// now (POST /sessions/{name}/refresh), which is one more door to the refresher
+// and makes no promise of its own.
+//
+// What is shown is declared here, field by field, and filled by app: a [Session]
+// has no room for a token, a full id, a name, a subject or an e-mail address.
+// [Client] is the other end, for the command line.
 package admin

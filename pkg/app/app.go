@@ -80,6 +80,9 @@ func New(cfg config.Config, o Options) (*App, error) {
 // CheckServer answers Envoy; for callers in the same process.
 func (a *App) CheckServer() authv3.AuthorizationServer { return a.checks }
 
+// AdminHandler is what the admin listener serves; for callers in the same process.
+func (a *App) AdminHandler() http.Handler { return a.admin.Handler }
+
 // Ready is nil once Checks can be answered: the provider has been reached once.
 // A provider that goes down later leaves it ready, since sessions live on.
 func (a *App) Ready() error { return a.relying.Ready() }

@@ -100,7 +100,7 @@ func (a *App) build(o Options) error {
 	if a.checks, err = authz.New(a.checkOptions(cache, external, identity, o.Now)); err != nil {
 		return err
 	}
-	a.buildServers()
+	a.buildServers(operator{store: records, life: a.life, refresher: a.refresher, policy: policy, log: a.log, now: o.Now})
 	return nil
 }
 
@@ -161,7 +161,7 @@ func readSecret(path string) (session.Secret, error) {
 	return session.NewSecret(secret), nil
 }
 
-func (a *App) buildServers() {
+func (a *App) buildServers(sessions admin.Sessions) {
 	a.grpc = grpc.NewServer(grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
 		MinTime: 5 * time.Second, PermitWithoutStream: true, // Envoy's connection_keepalive is the operator's choice
 	}))
@@ -172,7 +172,7 @@ func (a *App) buildServers() {
 		a.health.SetServingStatus(service, grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 	}
 	a.admin = &http.Server{
-		Handler:           admin.Handler(a.Ready, telemetry.Handler(a.registry)),
+		Handler:           admin.Handler(a.Ready, telemetry.Handler(a.registry), sessions),
 		ReadHeaderTimeout: 10 * time.Second,
 	}
 }
