@@ -36,14 +36,15 @@ The browser holds an opaque cookie, the tokens stay here, and every upstream
 request leaves Envoy with a fresh "Authorization: Bearer ...". Each access token
 is refreshed before it expires, exactly once.`,
 		Example: `  lamplighter check-config --config lamplighter.yaml
-  lamplighter serve --config lamplighter.yaml`,
+  lamplighter serve --config lamplighter.yaml
+  lamplighter sessions show 3f2a9c01d4be`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	understood := false // cobra's own errors come before the command runs
 	root.PersistentPreRun = func(*cobra.Command, []string) { understood = true }
-	root.AddCommand(serveCommand(), checkConfigCommand(), schemaCommand(), versionCommand())
+	root.AddCommand(serveCommand(), checkConfigCommand(), sessionsCommand(), schemaCommand(), versionCommand())
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
