@@ -32,7 +32,7 @@ store: {memory: {}}
 		out, err []string // what each stream must hold; none: it must be empty
 	}{
 		{[]string{"version"}, 0, []string{"lamplighter ", "go1."}, nil},
-		{[]string{"--help"}, 0, []string{"check-config", "serve", "schema", "version", "Examples:"}, nil},
+		{[]string{"--help"}, 0, []string{"check-config", "serve", "schema", "sessions", "version", "Examples:"}, nil},
 		{[]string{"serve", "--help"}, 0, []string{"--config", "SIGTERM", "Exit codes"}, nil},
 		{[]string{"check-config", "--config", good}, 0, []string{good + " is good"}, nil},
 		{[]string{"check-config", "--config", bad}, 2, nil, []string{"lamplighter: ", bad + ":1:", "external_url", "store", bad + ":3:", "providre", "provider", "keys_file"}},

@@ -93,6 +93,8 @@ func (p page) run(line string) {
 		p.until(p.root, "make demo", "ready: http://", syscall.SIGINT)
 	case strings.Contains(command, " serve "):
 		p.until(p.dir, "LAMPLIGHTER_LISTEN_CHECK=127.0.0.1:0 LAMPLIGHTER_LISTEN_ADMIN=127.0.0.1:0 exec "+command, `"msg":"listening"`, syscall.SIGTERM)
+	case strings.Contains(command, " sessions "): // none runs here (test/e2e has one), so it fails, but not as a wrong call does
+		p.succeeds(p.dir, command+" || [ $? -eq 1 ]")
 	case strings.HasPrefix(command, "make "), strings.Contains(command, "go build"), strings.Contains(command, "go run"):
 		p.succeeds(p.root, command)
 	default:
