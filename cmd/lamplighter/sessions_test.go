@@ -143,6 +143,17 @@ func TestHeadlines(t *testing.T) {
 	}
 }
 
+// Whoever waited in vain for a refresh must not think that there was none.
+func TestNoAnswerInTime(t *testing.T) {
+	t.Parallel()
+	client := http.Client{Timeout: time.Nanosecond}
+	_, late := client.Get("http://" + lamplighter(t, nil, nil))
+	o := sessionsOptions{admin: defaultAdmin}
+	if said := o.explain(late).Error(); !strings.Contains(said, "goes on") || !strings.Contains(said, "sessions show") {
+		t.Errorf("%q does not say that a refresh goes on", said)
+	}
+}
+
 func TestWhen(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[time.Duration]string{
