@@ -317,7 +317,7 @@ func (p *party) claims(idToken string) map[string]any {
 	if err := json.Unmarshal([]byte(p.get("/keys").body), &keys); err != nil {
 		p.t.Fatal(err)
 	}
-	jws, err := jose.ParseSigned(idToken, []jose.SignatureAlgorithm{jose.RS256})
+	jws, err := jose.ParseSigned(idToken, []jose.SignatureAlgorithm{jose.RS256, jose.ES256})
 	if err != nil {
 		p.t.Fatal(err)
 	}
