@@ -9,15 +9,22 @@ import (
 	"github.com/lamplighter/lamplighter/pkg/session"
 )
 
+// load is what the active sessions ask of the sweep.
+type load struct {
+	sessions    int
+	mean, least time.Duration // life of their access tokens
+	needed      float64       // starts a second
+}
+
 // fit tells, in one line, which settings do not fit the access tokens that the
-// provider really gives; again only when that changes.
+// provider really gives, or how many there are; again only when that changes.
 type fit struct{ told []string }
 
-func (f *fit) tell(o Options, n int, life time.Duration) {
-	if n == 0 {
+func (f *fit) tell(o Options, l load) {
+	if l.sessions == 0 {
 		return
 	}
-	why := misfits(o, life)
+	why := misfits(o, l)
 	if slices.Equal(why, f.told) {
 		return
 	}
@@ -29,27 +36,31 @@ func (f *fit) tell(o Options, n int, life time.Duration) {
 	if slices.Equal(why, []string{thresholdCut}) { // as it must be with the defaults and five-minute tokens
 		level = slog.LevelInfo
 	}
-	w := o.Policy.Window(refreshableFor(life))
-	o.Log.Log(context.Background(), level, "settings do not fit the access tokens", "why", why, "access_token_life", life,
+	w := o.Policy.Window(refreshableFor(l.least))
+	o.Log.Log(context.Background(), level, "settings do not fit the access tokens", "why", why,
+		"access_token_life", l.least, "mean_access_token_life", l.mean, "active_sessions", l.sessions, "needed_per_second", l.needed,
 		"token_refresh_threshold", o.Policy.Threshold, "due_before_expiry", w.Exp.Sub(w.DueAt), "refresh_deadline", o.Deadline,
 		"check_interval", o.Sweep.CheckInterval, "active_within", o.Sweep.ActiveWithin, "sweep_rate", o.Sweep.Rate)
 }
 
 const thresholdCut = "token_refresh_threshold is more than a third of a token's life, a third is taken"
 
-// misfits lists what does not fit tokens of that life.
-func misfits(o Options, life time.Duration) (why []string) {
-	w := o.Policy.Window(refreshableFor(life))
-	ahead := w.Exp.Sub(w.DueAt)
+// misfits lists what does not fit. check_interval never is a reason: the sweep
+// wakes for the earliest token that is due, however long the interval.
+func misfits(o Options, l load) (why []string) {
+	w := o.Policy.Window(refreshableFor(l.least))
+	due := w.ExpiredAt.Sub(w.DueAt)
 	say := func(is bool, what string) {
 		if is {
 			why = append(why, what)
 		}
 	}
-	say(life < session.MinSweptLifetime, "access tokens live too short to be refreshed in the background")
-	say(o.Policy.Threshold > ahead, thresholdCut)
-	say(o.Deadline > w.ExpiredAt.Sub(w.DueAt), "a refresh may take refresh.deadline, longer than a token is due before it expires")
-	say(o.Sweep.ActiveWithin < life-ahead-w.Spread, "sweep.active_within is shorter than a token stays fresh, so sessions in use are not refreshed ahead of requests")
+	say(l.least < session.MinSweptLifetime, "access tokens live too short to be refreshed in the background")
+	say(o.Policy.Threshold > w.Exp.Sub(w.DueAt), thresholdCut)
+	say(o.Deadline > due, "a refresh may take refresh.deadline, longer than a token is due before it expires")
+	// Who pauses no longer than that meets a due token, and refreshes it without the sweep.
+	say(o.Sweep.ActiveWithin < due, "sweep.active_within is shorter than a token is due before it expires, so the sweep spares no session a wait")
+	say(l.needed > float64(o.Sweep.Rate), "sweep.rate is lower than the active sessions need")
 	return why
 }
 
@@ -65,17 +76,12 @@ func (r *Refresher) watchNeed(ctx context.Context) {
 	}
 }
 
-// need works out how many starts a second the active sessions ask for, and says
-// so when the configured rate is less.
+// need works out how many starts a second the active sessions ask for.
 func (r *Refresher) need(now time.Time) {
-	n, life, least := r.opts.Sessions.Active(now.Add(-r.opts.Sweep.ActiveWithin))
-	need := neededRate(n, life, r.opts.Policy)
-	r.opts.Metrics.neededRate.Set(need)
-	r.fit.tell(r.opts, n, least)
-	if need > float64(r.opts.Sweep.Rate) {
-		r.opts.Log.Warn("sweep.rate is lower than the active sessions need", "needed_per_second", need,
-			"sweep_rate", r.opts.Sweep.Rate, "active_sessions", n, "mean_access_token_life", life)
-	}
+	n, mean, least := r.opts.Sessions.Active(now.Add(-r.opts.Sweep.ActiveWithin))
+	l := load{sessions: n, mean: mean, least: least, needed: neededRate(n, mean, r.opts.Policy)}
+	r.opts.Metrics.neededRate.Set(l.needed)
+	r.fit.tell(r.opts, l)
 }
 
 // neededRate is max(N/(L−A−S/2), N/(A+S+60)) a second.
