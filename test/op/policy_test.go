@@ -149,6 +149,25 @@ func TestOnePerUser(t *testing.T) {
 	})
 }
 
+// The same user at another client is another owner.
+func TestOnePerUserAtAnotherClient(t *testing.T) {
+	inPolicy(t, op.Policy{OnePerUser: true}, func(t *testing.T, provider *op.Provider, p *party, first tokens) {
+		a := newAttempt()
+		query := a.query(everything)
+		query.Set("client_id", "other")
+		code := p.authorize(query).location(t).Query().Get("code") // the browser is signed in
+		r := p.request(http.MethodPost, "/oauth/token", a.form(code))
+		r.SetBasicAuth("other", "other")
+		if got := parseTokens(t, p.do(&http.Client{Transport: p.transport}, r)); got.Refresh == "" {
+			t.Fatalf("login at the other client: %v", got)
+		}
+		p.mustRefresh(first.Refresh)
+		if l := provider.Ledger(); l.Replaced != 0 || l.ActiveFamilies != 2 {
+			t.Errorf("ledger %+v", l)
+		}
+	})
+}
+
 func TestOnePerUserSwitchedOnLater(t *testing.T) {
 	inPolicy(t, op.Policy{}, func(t *testing.T, provider *op.Provider, p *party, first tokens) {
 		second := p.login("ada")
