@@ -36,6 +36,12 @@ func TestWallClockStepsWhileRunning(t *testing.T) {
 				if got, ideal := w.refreshes(), 20*24; got < ideal || got > 2*ideal {
 					t.Errorf("%d refreshes in two hours, want %d to %d", got, ideal, 2*ideal)
 				}
+				// Nobody asks for a quarter of an hour: the sweep knows what time it is, too.
+				before := w.refreshes()
+				time.Sleep(15 * time.Minute)
+				if got, least, most := w.refreshes()-before, 20*3, 20*6; got < least || got > most {
+					t.Errorf("%d refreshes in a quiet quarter of an hour, want %d to %d", got, least, most)
+				}
 				w.once()
 			})
 		})
