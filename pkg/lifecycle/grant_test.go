@@ -87,3 +87,24 @@ func TestNobodyIsIdleAfterAStart(t *testing.T) {
 		})
 	}
 }
+
+// TestUsedWhileItWasBeingReaped: the other replica's use arrives between the
+// reaper's list and its End, whose condition saves the session.
+func TestUsedWhileItWasBeingReaped(t *testing.T) {
+	play(t, func(r *rig) {
+		s := r.login()
+		gate := faultstore.NewGate()
+		r.store.Set(gate.Before, faultstore.End)
+		r.run()
+		r.pass(idle + flush)
+		if n := r.store.Calls(faultstore.End); n != 1 {
+			t.Fatalf("%d calls to End, want the reaper's", n)
+		}
+		if err := r.mem.Touch(context.Background(), map[session.ID]time.Time{s.ID: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		gate.Open()
+		synctest.Wait()
+		r.wantAlive(s.ID)
+	})
+}

@@ -229,6 +229,24 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
+// TestRetryAfterIsNotShortened: two requests are under way, and the one that is
+// answered last asks for less.
+func TestRetryAfterIsNotShortened(t *testing.T) {
+	play(t, setup{}, func(r *rig) {
+		longer, shorter, other := r.login(time.Hour), r.login(time.Hour), r.login(time.Hour)
+		r.op.does(inTurn(slow(time.Second, asks(session.Transient, time.Minute)), slow(2*time.Second, asks(session.Transient, time.Second))))
+		until := time.Now().Add(61 * time.Second)
+		r.ref.Start(r.view(longer.ID))
+		r.ref.Start(r.view(shorter.ID))
+		r.pass(3 * time.Second)
+		r.wantPosts(longer.ID, 1)
+		r.wantPosts(shorter.ID, 1)
+		if e := r.failed(second(r.wait(other.ID))); !e.RetryAt.Equal(until) {
+			t.Errorf("asked again %v before the first one's wish is over", until.Sub(e.RetryAt))
+		}
+	})
+}
+
 // TestNobodyQueuesForNobody: with all slots taken a request that does not wait
 // leaves nothing behind, and one that stops waiting takes its flight along.
 func TestNobodyQueuesForNobody(t *testing.T) {
