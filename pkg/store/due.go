@@ -2,14 +2,16 @@ package store
 
 import (
 	"container/heap"
+	"runtime"
+	"sync"
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/session"
 )
 
 // DueIndex orders sessions by when the sweep should look at them, in memory. It
-// is not safe for concurrent use: the backend's own lock guards it. The zero
-// value is empty.
+// is not safe for concurrent use: the backend's own lock guards it; Due takes it
+// itself. The zero value is empty.
 type DueIndex struct {
 	queue dueQueue
 	items map[session.ID]*dueItem // every live session, parked ones too
@@ -91,25 +93,54 @@ func (x *DueIndex) Over(now, unusedSince time.Time, limit int) (ids []session.ID
 	return ids
 }
 
-// Due is Index.Due.
-func (x *DueIndex) Due(before, usedSince time.Time, limit int) (page []DueEntry, next time.Time) {
-	var back []*dueItem
-	for len(x.queue) > 0 && len(page) < limit && !x.queue[0].DueAt.After(before) {
-		it := x.queue[0]
-		x.park(it)
-		if it.used.Before(usedSince) || it.Late(before) {
-			continue // stays parked
+// leaveMost is how many entries leave in one hold of the lock: a millisecond or
+// two. After a restart all of the night's idle sessions are overdue at once, and
+// nine hundred thousand of them take more than a second.
+const leaveMost = 1024
+
+// Due is Index.Due under lock, which it lets go of between holds: what it leaves
+// out keeps no other call waiting.
+func (x *DueIndex) Due(lock sync.Locker, before, usedSince time.Time, limit int) (page []DueEntry, next time.Time) {
+	for whole := false; !whole; {
+		lock.Lock()
+		page, next, whole = x.look(before, usedSince, limit)
+		lock.Unlock()
+		if !whole {
+			runtime.Gosched() // or the one who waits would find the lock taken again
 		}
-		page = append(page, it.DueEntry)
-		back = append(back, it)
-	}
-	if len(x.queue) > 0 {
-		next = x.queue[0].DueAt
-	}
-	for _, it := range back {
-		heap.Push(&x.queue, it)
 	}
 	return page, next
+}
+
+// look is Due but for what it leaves out beyond leaveMost: then it is not whole
+// and to be repeated. It takes the entries in order without moving any, by way
+// of the children of those it has seen, so that its cost is that of the page,
+// however many more there are.
+func (x *DueIndex) look(before, usedSince time.Time, limit int) (page []DueEntry, next time.Time, whole bool) {
+	front := dueFront{queue: x.queue}
+	front.add(0)
+	var leave []*dueItem
+	for len(front.at) > 0 && len(page) < limit && len(leave) < leaveMost {
+		it := x.queue[front.at[0]]
+		if it.DueAt.After(before) {
+			break
+		}
+		at := heap.Pop(&front).(int)
+		front.add(2*at + 1)
+		front.add(2*at + 2)
+		if it.used.Before(usedSince) || it.Late(before) {
+			leave = append(leave, it)
+		} else {
+			page = append(page, it.DueEntry)
+		}
+	}
+	if len(front.at) > 0 {
+		next = x.queue[front.at[0]].DueAt
+	}
+	for _, it := range leave {
+		x.park(it)
+	}
+	return page, next, len(leave) < leaveMost
 }
 
 func (x *DueIndex) enter(it *dueItem) {
@@ -127,26 +158,4 @@ func (x *DueIndex) park(it *dueItem) {
 	if it.pos >= 0 {
 		heap.Remove(&x.queue, it.pos)
 	}
-}
-
-type dueQueue []*dueItem
-
-func (q dueQueue) Len() int           { return len(q) }
-func (q dueQueue) Less(i, j int) bool { return q[i].DueAt.Before(q[j].DueAt) }
-func (q dueQueue) Swap(i, j int) {
-	q[i], q[j] = q[j], q[i]
-	q[i].pos, q[j].pos = i, j
-}
-func (q *dueQueue) Push(v any) {
-	it := v.(*dueItem)
-	it.pos = len(*q)
-	*q = append(*q, it)
-}
-func (q *dueQueue) Pop() any {
-	last := len(*q) - 1
-	it := (*q)[last]
-	(*q)[last] = nil
-	*q = (*q)[:last]
-	it.pos = -1
-	return it
 }

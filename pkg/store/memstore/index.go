@@ -16,9 +16,7 @@ func (s *Store) Due(ctx context.Context, before, usedSince time.Time, limit int)
 	if err := live(ctx); err != nil {
 		return nil, time.Time{}, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	page, next := s.due.Due(before, usedSince, limit)
+	page, next := s.due.Due(&s.mu, before, usedSince, limit)
 	return page, next, nil
 }
 
