@@ -79,7 +79,7 @@ func (r *Refresher) sweep(ctx context.Context) (next time.Time) {
 	slices.SortFunc(page, func(a, b store.DueEntry) int { return a.Exp.Compare(b.Exp) })
 	started := 0
 	for _, e := range page {
-		if r.underWay(e.ID) {
+		if r.underWay(e.ID) || e.Late(r.opts.Now()) { // before the pace: no turn is spent on what will not start
 			continue
 		}
 		if until, shut := r.gate.shut(r.opts.Now()); shut {
