@@ -60,7 +60,7 @@ func (c *crowd) request(i int) {
 
 // come lets users come at random for d, each about once in every.
 func (c *crowd) come(d, every time.Duration) {
-	const tick = time.Second
+	const tick = 10 * time.Millisecond // a tenth of what a POST takes: requests come one by one, not in volleys
 	owed := 0.0
 	for end := time.Now().Add(d); time.Now().Before(end); c.pass(tick) {
 		for owed += float64(len(c.ids)) * float64(tick) / float64(every); owed >= 1; owed-- {
@@ -68,6 +68,30 @@ func (c *crowd) come(d, every time.Duration) {
 			go c.request(i)
 		}
 	}
+}
+
+// work has users active for d without a request that looks at a token: what
+// the sweep learns of them is what the life cycle writes by Touch.
+func (c *crowd) work(d time.Duration) {
+	for minute := range int(d / time.Minute) {
+		for i := minute % 10; i < len(c.ids); i += 10 {
+			if err := c.life.Use(c.t.Context(), c.view(c.ids[i]), time.Now()); err != nil {
+				c.t.Fatal(err)
+			}
+		}
+		c.pass(time.Minute)
+	}
+}
+
+// comeOnce has each user come once, spread over d.
+func (c *crowd) comeOnce(d time.Duration) {
+	for i := range c.ids {
+		go c.request(i)
+		if i%(len(c.ids)/int(d/time.Second)+1) == 0 {
+			c.pass(time.Second)
+		}
+	}
+	c.pass(time.Minute)
 }
 
 // since counts the POSTs from then on.

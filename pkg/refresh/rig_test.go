@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,6 +56,7 @@ type rig struct {
 	rev   *revoker
 	log   *logbook.Book
 
+	waiting   atomic.Int64 // callers in waitFor
 	sweeping  context.CancelFunc
 	swept     chan struct{}
 	reuses    int // that the test expects at the provider
@@ -232,6 +234,8 @@ func (r *rig) wait(id session.ID) (*session.View, error) {
 // waitFor joins the flight of a request that saw v. It is patient, and yet ends:
 // what is never answered is to be a failure, not a hanging test.
 func (r *rig) waitFor(v *session.View) (*session.View, error) {
+	r.waiting.Add(1)
+	defer r.waiting.Add(-1)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	return r.ref.Wait(ctx, v)
