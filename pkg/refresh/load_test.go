@@ -92,7 +92,7 @@ func (l load) overload(c *crowd) {
 // bubble's, and those of them that are no callers are ours.
 func (l load) bear(t *testing.T, rate int, f func(*crowd)) {
 	before := runtime.NumGoroutine()
-	alone(t, setup{rate: rate, inFlight: l.slots, jitter: 30 * time.Millisecond}, func(r *rig) {
+	inBubble(t, setup{rate: rate, inFlight: l.slots, jitter: 30 * time.Millisecond}, func(r *rig) {
 		r.op.does(slow(l.latency, honest))
 		ctx, stop := context.WithCancel(context.Background())
 		var beside sync.WaitGroup

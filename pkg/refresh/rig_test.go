@@ -44,7 +44,7 @@ type setup struct {
 
 // rig is one process of ours with its store, in a bubble of fake time.
 type rig struct {
-	t     *testing.T
+	t     testing.TB
 	start time.Time
 	mem   *memstore.Store   // the truth
 	store *faultstore.Store // the same, as our code sees it
@@ -69,11 +69,12 @@ type rig struct {
 func play(t *testing.T, set setup, f func(*rig)) {
 	t.Helper()
 	t.Parallel()
-	alone(t, set, f)
+	inBubble(t, set, f)
 }
 
-// alone runs f in a bubble of its own, while no other test of the package runs.
-func alone(t *testing.T, set setup, f func(*rig)) {
+// inBubble runs f in a bubble of its own. Unless the test is parallel, no other
+// one of the package runs meanwhile.
+func inBubble(t *testing.T, set setup, f func(*rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, set)
@@ -82,7 +83,7 @@ func alone(t *testing.T, set setup, f func(*rig)) {
 	})
 }
 
-func newRig(t *testing.T, set setup) *rig {
+func newRig(t testing.TB, set setup) *rig {
 	t.Helper()
 	or := func(d *time.Duration, otherwise time.Duration) {
 		if *d == 0 {
