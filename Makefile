@@ -7,7 +7,7 @@ export DEMO_PORT ?= 8080
 # How long `make fuzz` spends on each target.
 FUZZTIME ?= 10s
 
-.PHONY: help demo test bench-quick fuzz lint vet build envoy
+.PHONY: help demo test bench-quick bench fuzz lint vet build envoy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -21,6 +21,9 @@ test: envoy vet ## install what is needed and run every test
 
 bench-quick: ## a Fresh-hit Check through the product beside a no-op server, as a ratio
 	go test -run '^$$' -bench . ./test/bench
+
+bench: ## a sweep of 300 due sessions among a million beside one among 10,000: within 2x, or it fails
+	go test -run '^$$' -bench SweepCost -timeout 30m ./pkg/refresh
 
 fuzz: ## run every fuzz target for $FUZZTIME (10s)
 	@packages=$$(go list ./...); \

@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"context"
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/session"
@@ -36,3 +37,12 @@ func (r *Refresher) UnderWay() int {
 
 // SlotsTaken counts the slots under the in-flight cap that are held.
 func (r *Refresher) SlotsTaken() int { return len(r.slots) }
+
+// SweepDue sweeps until nothing is due and all flights have landed.
+func (r *Refresher) SweepDue(ctx context.Context) {
+	for due := true; due; {
+		next := r.sweep(ctx)
+		r.running.Wait()
+		due = !next.IsZero() && !next.After(r.opts.Now())
+	}
+}
