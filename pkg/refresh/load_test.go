@@ -92,7 +92,9 @@ func (l load) overload(c *crowd) {
 // bubble's, and those of them that are no callers are ours.
 func (l load) bear(t *testing.T, rate int, f func(*crowd)) {
 	before := runtime.NumGoroutine()
-	inBubble(t, setup{rate: rate, inFlight: l.slots, jitter: 30 * time.Millisecond}, func(r *rig) {
+	set := setup{rate: rate, inFlight: l.slots, jitter: 30 * time.Millisecond}
+	set.activeWithin = loadedLife // so that a session lives on its uses, no longer on its login, before the test is over
+	inBubble(t, set, func(r *rig) {
 		r.op.does(slow(l.latency, honest))
 		ctx, stop := context.WithCancel(context.Background())
 		var beside sync.WaitGroup
