@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/session"
+	"github.com/lamplighter/lamplighter/test/race"
 )
 
 // load is a hundred thousand logins within a minute at the default pace, or a
@@ -20,7 +21,7 @@ type load struct {
 }
 
 func fullLoad() load {
-	if raceEnabled {
+	if race.Enabled {
 		return load{users: 5000, rate: 15, lowRate: 5, slots: 3, latency: 125 * time.Millisecond}
 	}
 	return load{users: 100_000, rate: 300, lowRate: 100, slots: 48, latency: 100 * time.Millisecond}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/session"
+	"github.com/lamplighter/lamplighter/test/race"
 )
 
 // TestHalfAnHourOfOutage: nobody is logged out, the provider sees probes only,
@@ -12,7 +13,7 @@ import (
 func TestHalfAnHourOfOutage(t *testing.T) {
 	t.Parallel()
 	users := 10_000
-	if raceEnabled {
+	if race.Enabled {
 		users = 2500 // enough to fill the ramp
 	}
 	for name, fail := range map[string]step{"503": refuses(session.Transient), "hangs": slow(time.Hour, honest)} {

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/lamplighter/lamplighter/test/race"
 )
 
 // A day of users with pauses, at a provider that takes half a second: nobody
@@ -14,7 +16,7 @@ import (
 func TestADay(t *testing.T) {
 	t.Parallel()
 	length := 24 * time.Hour
-	if raceEnabled {
+	if race.Enabled {
 		length = time.Hour
 	}
 	for _, tt := range []struct {
@@ -63,7 +65,7 @@ func (d *day) check(mostRatio float64, life time.Duration, mayExpire float64) {
 	ratio := float64(b.consumed) / (d.swept.Seconds() / life.Seconds())
 	t.Logf("%d requests: %d met an expired token, %d waited, %d got 503; %d refresh requests, %d answered 503, %d generations spent, %d spent twice; %.3f × the ideal",
 		requests, expired, c.waited.Load(), c.denied.Load(), b.requests, b.failed, b.consumed, b.reused, ratio)
-	if raceEnabled { // an hour has too few requests for so small a part: three standard deviations more
+	if race.Enabled { // an hour has too few requests for so small a part: three standard deviations more
 		mayExpire += 3 * math.Sqrt(mayExpire/float64(requests))
 	}
 	if got := float64(expired) / float64(requests); got > mayExpire {

@@ -18,7 +18,8 @@ type Store struct {
 	records map[session.ID]store.Record
 	tombs   map[session.ID]store.Tombstone
 	due     store.DueIndex
-	owners  map[string]bool // whose attempts began in this incarnation
+	owners  map[string]bool          // whose attempts began in this incarnation
+	leases  map[session.ID]time.Time // until when an open attempt's owner counts as alive; nil: as owners say
 	now     func() time.Time
 }
 
@@ -33,6 +34,15 @@ func NewAt(now func() time.Time) *Store {
 		tombs:   make(map[session.ID]store.Tombstone),
 		owners:  make(map[string]bool),
 	}
+}
+
+// NewShared returns an empty store for owners that cannot know of each other's
+// end, as replicas over one server: an attempt's owner is alive until its lease
+// has run out and its deadline is over by two seconds. For tests of such owners.
+func NewShared(now func() time.Time) *Store {
+	s := NewAt(now)
+	s.leases = make(map[session.ID]time.Time)
+	return s
 }
 
 // Restarted returns a new incarnation over a copy of the same records, as a
@@ -102,23 +112,38 @@ func (s *Store) step(ctx context.Context, id session.ID, next func(store.Record)
 // Begin implements store.Store.
 func (s *Store) Begin(ctx context.Context, id session.ID, rev session.Revision, in store.Intent) (r store.Record, a store.Attempt, err error) {
 	err = s.step(ctx, id, func(before store.Record) (store.Record, error) {
-		alive := before.Attempt != nil && s.owners[before.Attempt.Owner]
+		alive := before.Attempt != nil && s.alive(*before.Attempt)
 		var stepErr error
 		if r, a, stepErr = before.Begin(rev, in, s.now(), alive); stepErr == nil {
 			s.owners[in.Owner] = true
+			s.lease(id, max(in.Lease, in.Deadline+2*time.Second))
 		}
 		return r, stepErr
 	})
 	return r, a, err
 }
 
-// Extend implements store.Store. The owner is this process, so there is no
-// lease to prolong.
-func (s *Store) Extend(ctx context.Context, a store.Attempt, _ time.Duration) error {
+func (s *Store) alive(a store.Attempt) bool {
+	if s.leases == nil {
+		return s.owners[a.Owner]
+	}
+	return s.now().Before(s.leases[a.SessionID])
+}
+
+// lease keeps the owner of the open attempt alive for d, at least.
+func (s *Store) lease(id session.ID, d time.Duration) {
+	if s.leases != nil {
+		s.leases[id] = session.Later(s.leases[id], s.now().Add(d))
+	}
+}
+
+// Extend implements store.Store.
+func (s *Store) Extend(ctx context.Context, a store.Attempt, lease time.Duration) error {
 	return s.step(ctx, a.SessionID, func(r store.Record) (store.Record, error) {
 		if !r.Holds(a) {
 			return r, session.ErrMoved
 		}
+		s.lease(a.SessionID, lease)
 		return r, nil
 	})
 }

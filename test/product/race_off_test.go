@@ -1,5 +1,0 @@
-//go:build !race
-
-package product
-
-const raceEnabled = false

@@ -1,0 +1,3 @@
+// Package race tells tests whether the race detector watches, which makes
+// everything about ten times slower: they choose their size by it.
+package race
