@@ -7,7 +7,7 @@ export DEMO_PORT ?= 8080
 # How long `make fuzz` spends on each target.
 FUZZTIME ?= 10s
 
-.PHONY: help demo test bench-quick bench fuzz lint vet build envoy
+.PHONY: help demo test long day bench-quick bench fuzz lint vet build envoy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -18,6 +18,20 @@ demo: envoy build ## run everything on this machine: http://localhost:$DEMO_PORT
 
 test: envoy vet ## install what is needed and run every test
 	go test -race ./...
+
+long: day ## the long suites at full size, without the race detector
+	go test -count=1 -timeout 20m -run '^(TestAHundredThousandLogins|TestHalfAnHourOfOutage)$$' ./pkg/refresh
+	go test -count=1 -timeout 20m ./test/schedules -rapid.checks=20000
+
+# Fake time gains nothing from a second processor, so there are two processes of one each.
+day: ## a day of users in fake time, at every token life
+	@mkdir -p bin
+	go test -c -o bin/product.test ./test/product
+	@cd test/product; \
+	day() { GOMAXPROCS=1 ../../bin/product.test -test.v -test.timeout 20m -test.run "^TestADay$$/$$1" | awk '/requests:|^ *--- |FAIL/'; }; \
+	failed=0; day '^(10|30)s' & short=$$!; \
+	day '^[0-9]+[mh]' || failed=1; \
+	wait $$short && exit $$failed
 
 bench-quick: ## a Fresh-hit Check through the product beside a no-op server, as a ratio
 	go test -run '^$$' -bench . ./test/bench

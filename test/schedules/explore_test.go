@@ -113,7 +113,7 @@ func TestFlawsAreFound(t *testing.T) {
 	t.Parallel()
 	m := newMeters()
 	for f, s := range map[flaw]setting{
-		noFenceInEnd:         {mode: strict, replay: session.ReplayLate},
+		noFenceInEnd:         {mode: strict, replay: session.ReplayNever},
 		forcePassesReplayAt:  {mode: grace, replay: session.ReplayNow, sweep: true},
 		commitWithoutCompare: {mode: strict, replay: session.ReplayLate},
 		failClearsDoubt:      {mode: strict, replay: session.ReplayLate},
