@@ -11,7 +11,6 @@ import (
 	"github.com/lamplighter/lamplighter/pkg/refresh"
 	"github.com/lamplighter/lamplighter/pkg/session"
 	"github.com/lamplighter/lamplighter/pkg/store"
-	"github.com/lamplighter/lamplighter/pkg/store/memstore"
 )
 
 // engine is one process: the real refresher and life cycle.
@@ -166,124 +165,6 @@ func (e *engine) Revoke(_ context.Context, t session.RefreshToken) error {
 		w.revoked[number(t)] = true
 	}
 	return nil
-}
-
-// storeOf is the store as one engine reaches it.
-type storeOf struct {
-	*memstore.Store
-	engine *engine
-}
-
-// do makes one step of the store when the schedule lets it. It has effect under
-// the world's lock, so that the watch sees every state.
-func (s storeOf) do(ctx context.Context, what string, step func() error, verdicts ...verdict) error {
-	e := s.engine
-	v := e.hold(ctx, what, verdicts...)
-	w := e.world
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if v == gone || v == late || w.down || e.dead {
-		return errDown
-	}
-	err := step()
-	if v == twice {
-		if again := step(); (again == nil) != (err == nil) || session.Gone(again) != session.Gone(err) {
-			w.wrongf("%s made again says %v, the first time %v", what, again, err)
-		}
-	}
-	w.watch()
-	if v == lose {
-		return errDown
-	}
-	return err
-}
-
-// Get implements store.Store. A read changes nothing, so it is not held.
-func (s storeOf) Get(ctx context.Context, id session.ID) (store.Record, error) {
-	s.engine.awake()
-	w := s.engine.world
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.down || s.engine.dead {
-		return store.Record{}, errDown
-	}
-	return s.Store.Get(ctx, id)
-}
-
-// Begin implements store.Store. Its reply is held too: a process may be stopped
-// just before it writes the request.
-func (s storeOf) Begin(ctx context.Context, id session.ID, rev session.Revision, in store.Intent) (r store.Record, a store.Attempt, err error) {
-	s.engine.awake()
-	w := s.engine.world
-	if r, busy := w.busy(s.engine); busy { // a read that changes nothing: no schedule depends on it
-		return r, store.Attempt{}, session.ErrBusy
-	}
-	err = s.do(ctx, "Begin", func() (err error) {
-		r, a, err = w.begin(ctx, id, rev, in)
-		return err
-	}, lose, twice)
-	if err != nil {
-		if errors.Is(err, session.ErrUnavailable) {
-			return store.Record{}, store.Attempt{}, err
-		}
-		return r, a, err
-	}
-	w.mu.Lock()
-	s.engine.begun = begun{a, r}
-	w.mu.Unlock()
-	if s.engine.hold(context.Background(), "reply to Begin") == gone {
-		return store.Record{}, store.Attempt{}, errDown
-	}
-	return r, a, nil
-}
-
-// Extend implements store.Store.
-func (s storeOf) Extend(ctx context.Context, a store.Attempt, d time.Duration) error {
-	return s.do(ctx, "Extend", func() error { return s.Store.Extend(ctx, a, d) })
-}
-
-// Commit implements store.Store.
-func (s storeOf) Commit(ctx context.Context, a store.Attempt, next session.Session) error {
-	err := s.do(ctx, "Commit", func() error { return s.engine.world.commit(ctx, a, next) }, lose, twice)
-	if !errors.Is(err, session.ErrUnavailable) {
-		w := s.engine.world
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.settled(s.engine, next, err)
-	}
-	return err
-}
-
-// Fail implements store.Store.
-func (s storeOf) Fail(ctx context.Context, a store.Attempt, f session.Failure) error {
-	return s.do(ctx, "Fail", func() error { return s.engine.world.fail(ctx, a, f) }, lose)
-}
-
-// End implements store.Store.
-func (s storeOf) End(ctx context.Context, id session.ID, why session.Reason, only store.Cond) (last session.Session, err error) {
-	err = s.do(ctx, "End", func() (err error) {
-		ended, err := s.engine.world.end(ctx, s.engine, why, only)
-		if last.Revision == 0 { // made again, it has nothing to return
-			last = ended
-		}
-		return err
-	}, lose, twice)
-	if err != nil {
-		return session.Session{}, err
-	}
-	return last, nil
-}
-
-// Due implements store.Index.
-func (s storeOf) Due(ctx context.Context, before, usedSince time.Time, limit int) ([]store.DueEntry, time.Time, error) {
-	s.engine.awake()
-	w := s.engine.world
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.down || s.engine.dead {
-		return nil, time.Time{}, errDown
-	}
-	return s.Store.Due(ctx, before, usedSince, limit)
 }
 
 // seen is what the engine's requests see: the newest view, as sessioncache keeps

@@ -12,7 +12,6 @@ import (
 	"github.com/lamplighter/lamplighter/pkg/lifecycle"
 	"github.com/lamplighter/lamplighter/pkg/refresh"
 	"github.com/lamplighter/lamplighter/pkg/session"
-	"github.com/lamplighter/lamplighter/pkg/store"
 	"github.com/lamplighter/lamplighter/pkg/store/memstore"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -195,59 +194,4 @@ func (w *world) note(format string, args ...any) {
 // report is a schedule with what was wrong, to be read.
 func report(s setting, wrong, trace []string) string {
 	return fmt.Sprintf("%v %s\nwrong:\n%s\nschedule:\n%s", s, s.flaw, strings.Join(wrong, "\n"), strings.Join(trace, "\n"))
-}
-
-// The steps of the store, each with the flaws it may have. The caller holds the
-// lock.
-
-func (w *world) begin(ctx context.Context, id session.ID, rev session.Revision, in store.Intent) (store.Record, store.Attempt, error) {
-	r, a, err := w.mem.Begin(ctx, id, rev, in)
-	cleared := w.flaw == failClearsDoubt && w.failed == r.Session.Revision
-	if r.ReplayAt.After(time.Now()) && (w.flaw == forcePassesReplayAt && in.Force || cleared) {
-		w.shift = time.Until(r.ReplayAt)
-		r, a, err = w.mem.Begin(ctx, id, rev, in)
-		w.shift = 0
-	}
-	if cleared {
-		a.InDoubt = false
-	}
-	return r, a, err
-}
-
-// busy tells that Begin can only find the attempt of an owner that lives.
-func (w *world) busy(e *engine) (store.Record, bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	r, err := w.mem.Get(context.Background(), w.id)
-	return r, err == nil && !w.down && !e.dead && r.Attempt != nil && r.Attempt.Owner != e.owner && time.Since(r.Attempt.Began) < ownerDead
-}
-
-func (w *world) commit(ctx context.Context, a store.Attempt, next session.Session) error {
-	err := w.mem.Commit(ctx, a, next)
-	if r, getErr := w.mem.Get(ctx, w.id); w.flaw == commitWithoutCompare && err != nil && getErr == nil {
-		a.Revision, next.Revision = r.Session.Revision, r.Session.Revision+1
-		err = w.mem.Commit(ctx, a, next)
-	}
-	return err
-}
-
-func (w *world) fail(ctx context.Context, a store.Attempt, f session.Failure) error {
-	err := w.mem.Fail(ctx, a, f)
-	if err == nil {
-		w.failed = a.Revision
-	}
-	return err
-}
-
-func (w *world) end(ctx context.Context, e *engine, why session.Reason, only store.Cond) (session.Session, error) {
-	before, _ := w.mem.Get(ctx, w.id)
-	asked := only
-	if w.flaw == noFenceInEnd && only.Attempt != nil {
-		only = store.Cond{}
-	}
-	last, err := w.mem.End(ctx, w.id, why, only)
-	if err == nil && last.Revision != 0 {
-		w.ended(e, before, why, asked)
-	}
-	return last, err
 }
