@@ -269,6 +269,14 @@ func (r *Refresher) settle(late func(), op func(context.Context) error) error {
 
 // idle waits d; false says that Stop has been called.
 func (r *Refresher) idle(d time.Duration) bool {
+	if d <= 0 {
+		select {
+		case <-r.stopping:
+			return false
+		default:
+			return true
+		}
+	}
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -281,6 +289,9 @@ func (r *Refresher) idle(d time.Duration) bool {
 
 // pause waits d unless ctx ends first.
 func pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

@@ -150,13 +150,18 @@ func (r *Refresher) join(id session.ID, v *session.View, by string, waiters int)
 	f.waiters = waiters
 	r.flights[id] = f
 	r.running.Add(1)
-	f.jitter = time.AfterFunc(r.jitter(), func() { // no goroutine until then
+	begin := func() {
 		defer r.running.Done()
 		defer r.leave(f)
 		if r.queue(f) {
 			r.fly(f, v)
 		}
-	})
+	}
+	if d := r.jitter(); d > 0 {
+		f.jitter = time.AfterFunc(d, begin) // no goroutine until then
+	} else {
+		go begin()
+	}
 	return f
 }
 

@@ -45,7 +45,11 @@ func (r *Refresher) Run(ctx context.Context) {
 		if !pause(ctx, wakeMin-r.opts.Now().Sub(look)) {
 			return
 		}
-		t := time.NewTimer(r.sleepUntil(next))
+		d := r.sleepUntil(next)
+		if d == 0 {
+			continue
+		}
+		t := time.NewTimer(d)
 		select {
 		case <-ctx.Done():
 		case <-t.C:
