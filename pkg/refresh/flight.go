@@ -268,10 +268,17 @@ func (r *Refresher) settle(late func(), op func(context.Context) error) error {
 }
 
 // idle waits d; false says that Stop has been called.
-func (r *Refresher) idle(d time.Duration) bool {
+func (r *Refresher) idle(d time.Duration) bool { return wait(r.stopping, d) }
+
+// pause waits d unless ctx ends first.
+func pause(ctx context.Context, d time.Duration) bool { return wait(ctx.Done(), d) }
+
+// wait waits d, and tells whether it passed before done. What is not to wait
+// takes no timer.
+func wait(done <-chan struct{}, d time.Duration) bool {
 	if d <= 0 {
 		select {
-		case <-r.stopping:
+		case <-done:
 			return false
 		default:
 			return true
@@ -280,24 +287,9 @@ func (r *Refresher) idle(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
-	case <-r.stopping:
-		return false
 	case <-t.C:
 		return true
-	}
-}
-
-// pause waits d unless ctx ends first.
-func pause(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
+	case <-done:
 		return false
 	}
 }

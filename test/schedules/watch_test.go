@@ -50,7 +50,7 @@ func (w *world) posted(e *engine, n int, givenUp time.Time) (done func()) {
 	if stored := number(r.Session.Token.Refresh); stored != n || r.Session.Revision != a.Revision {
 		w.wrongf("%s sent token %d at revision %d, the store has %d", e.name(), n, a.Revision, stored)
 	}
-	spent := w.mode() != nonRotating && n < w.op.newest
+	spent := w.mode != nonRotating && n < w.op.newest
 	another := now.Before(w.onWay[a.Revision])
 	if spent || another || w.lost[a.Revision] {
 		switch {
@@ -73,8 +73,6 @@ func (w *world) posted(e *engine, n int, givenUp time.Time) (done func()) {
 		}
 	}
 }
-
-func (w *world) mode() mode { return w.op.mode }
 
 // provide lets the provider work on a request of e.
 func (w *world) provide(e *engine, n int) session.Answer {
