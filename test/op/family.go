@@ -46,6 +46,8 @@ type accessToken struct {
 type issue struct {
 	family     string
 	generation int           // the one presented
+	spent      bool          // it had been consumed before
+	accepted   bool          // it was taken
 	life       time.Duration // of the access token issued; 0 if none was
 	omitLife   bool          // leave expires_in out
 	noIDToken  bool          // leave the id_token of a refresh out

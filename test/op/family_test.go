@@ -124,8 +124,8 @@ func TestLedgerOverHTTP(t *testing.T) {
 	want := op.Ledger{
 		Received: []op.Received{
 			{Seq: 1, GrantType: "authorization_code", Status: 200, Family: "f1"},
-			{Seq: 2, GrantType: "refresh_token", Status: 200, Family: "f1", Generation: 1},
-			{Seq: 3, GrantType: "refresh_token", Status: 400, Error: "invalid_grant", Family: "f1", Generation: 1},
+			{Seq: 2, GrantType: "refresh_token", Status: 200, Family: "f1", Generation: 1, Accepted: true},
+			{Seq: 3, GrantType: "refresh_token", Status: 400, Error: "invalid_grant", Family: "f1", Generation: 1, Spent: true},
 			{Seq: 4, GrantType: op.OtherGrant, Status: 400, Error: "unsupported_grant_type"},
 			{Seq: 5, GrantType: op.OtherGrant, Status: 400, Error: "invalid_request"},
 		},

@@ -28,6 +28,8 @@ func (d *Duration) UnmarshalText(text []byte) error {
 // follows it after: only a Fault whose Unsent, CutBefore and Status are zero
 // consumes the grant.
 type Fault struct {
+	// Name is what the ledger calls it ([Received].Fault); it does nothing.
+	Name string `json:"name,omitempty"`
 	// GrantType is refresh_token or authorization_code; empty means both. Each
 	// of the three has one fault, and the one with a name goes first.
 	GrantType string `json:"grant_type,omitempty"`

@@ -27,6 +27,9 @@ type Received struct {
 	Error      string `json:"error"`                // error code of RFC 6749 section 5.2, or [Dropped]
 	Family     string `json:"family,omitempty"`     // the family the grant belongs to, once known
 	Generation int    `json:"generation,omitempty"` // the refresh token generation that was presented
+	Spent      bool   `json:"spent,omitempty"`      // that generation had been consumed before
+	Accepted   bool   `json:"accepted,omitempty"`   // the refresh token was taken: there are new tokens, whatever became of the answer
+	Fault      string `json:"fault,omitempty"`      // [Fault].Name of what struck
 	Lost       bool   `json:"lost,omitempty"`       // the answer was ready and a [Fault] kept it from being sent
 }
 

@@ -32,7 +32,7 @@ func (s *storage) rotate(ctx context.Context, r *refreshRequest, presented strin
 	defer s.unlock()
 	t, f := r.token, r.token.family
 	i := issueFrom(ctx)
-	i.family, i.generation = f.name, t.generation
+	i.family, i.generation, i.spent = f.name, t.generation, !t.spent.IsZero()
 	refresh, good := "", false
 	if t.spent.IsZero() {
 		refresh, good = s.spend(t, presented)
@@ -43,6 +43,7 @@ func (s *storage) rotate(ctx context.Context, r *refreshRequest, presented strin
 		return "", "", time.Time{}, errDeadGrant()
 	}
 	s.book.accepted++
+	i.accepted = true
 	s.note(Event{Kind: KindRefresh, Client: f.client, Family: f.name, Generation: t.generation})
 	if s.policy.EndAccess {
 		f.accessesEnd = f.accesses

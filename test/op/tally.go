@@ -63,11 +63,15 @@ func (p *Provider) Tally() Tally {
 
 func (p *Provider) tally(w http.ResponseWriter, _ *http.Request) { writeJSON(w, p.Tally()) }
 
-// begun notes the grant type of e, and over that a POST of it is answered or cut.
-func (s *storage) begun(e *Received, grant string) {
+// begun notes the grant type of e and the refresh token that came with it, and
+// over that a POST of it is answered or cut.
+func (s *storage) begun(e *Received, grant, presented string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.book.count(e, func(e *Received) { e.GrantType = grant })
+	if t := s.refreshes[digestOf(presented)]; t != nil {
+		e.Family, e.Generation = t.family.name, t.generation
+	}
 	if grant == string(oidc.GrantTypeRefreshToken) {
 		s.book.open++
 		s.book.maxOpen = max(s.book.maxOpen, s.book.open)

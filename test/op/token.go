@@ -21,12 +21,15 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	err := r.ParseForm()
 	grant := grantType(r.FormValue("grant_type"))
-	p.storage.begun(entry, grant)
+	p.storage.begun(entry, grant, r.PostFormValue("refresh_token"))
 	defer p.storage.over(grant)
 
 	fault, struck := r.Context().Value(faultKey{}).(Fault)
 	if !struck {
 		fault = p.faults.strike(grant)
+	}
+	if fault.Name != "" {
+		p.storage.entry(entry, func(e *Received) { e.Fault = fault.Name })
 	}
 	p.before(r, entry, fault)
 	var a *answer
@@ -99,7 +102,12 @@ func (p *Provider) exchange(r *http.Request, entry *Received, grant string) *ans
 			a = serverError()
 		}
 	}
-	p.storage.entry(entry, func(e *Received) { e.Family, e.Generation = i.family, i.generation })
+	p.storage.entry(entry, func(e *Received) {
+		e.Spent, e.Accepted = i.spent, i.accepted
+		if i.family != "" {
+			e.Family, e.Generation = i.family, i.generation
+		}
+	})
 	return a
 }
 
