@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -9,6 +10,7 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -132,13 +134,23 @@ func (b *Browser) VisitOnce(path string) Answer {
 // Fetch is fetch(path) of a page of the app.
 func (b *Browser) Fetch(path string, header ...string) Answer {
 	b.t.Helper()
-	return b.must(b.DoOnce(b.Request(http.MethodGet, path, append(fetch, header...)...)))
+	return b.must(b.TryFetch(b.t.Context(), path, header...))
+}
+
+// TryFetch is Fetch for any goroutine: a failure, and the end of ctx, is an error.
+func (b *Browser) TryFetch(ctx context.Context, path string, header ...string) (Answer, error) {
+	return b.DoOnce(b.Request(http.MethodGet, path, slices.Concat(fetch, header)...).WithContext(ctx))
 }
 
 // Post is a same-origin POST; it follows nothing.
 func (b *Browser) Post(path string) Answer {
 	b.t.Helper()
-	return b.must(b.DoOnce(b.Request(http.MethodPost, path, "Sec-Fetch-Mode: navigate", "Sec-Fetch-Site: same-origin", "Accept: text/html", "Origin: "+b.url)))
+	return b.must(b.TryPost(path))
+}
+
+// TryPost is Post for any goroutine.
+func (b *Browser) TryPost(path string) (Answer, error) {
+	return b.DoOnce(b.Request(http.MethodPost, path, "Sec-Fetch-Mode: navigate", "Sec-Fetch-Site: same-origin", "Accept: text/html", "Origin: "+b.url))
 }
 
 func (b *Browser) must(a Answer, err error) Answer {
@@ -157,32 +169,43 @@ var (
 // SubmitLogin fills the provider's login page with user and follows redirects.
 func (b *Browser) SubmitLogin(page Answer, user string) Answer {
 	b.t.Helper()
+	return b.must(b.submitLogin(page, user))
+}
+
+func (b *Browser) submitLogin(page Answer, user string) (Answer, error) {
 	form := url.Values{"username": {user}}
 	for _, m := range hiddenField.FindAllStringSubmatch(page.Body, -1) {
 		form.Set(m[1], html.UnescapeString(m[2]))
 	}
 	at, err := url.Parse(page.URL)
 	if err != nil {
-		b.t.Fatal(err)
+		return Answer{}, err
 	}
 	if m := formAction.FindStringSubmatch(page.Body); m != nil {
 		if at, err = at.Parse(html.UnescapeString(m[1])); err != nil {
-			b.t.Fatal(err)
+			return Answer{}, err
 		}
 	}
-	resp, err := b.Client.PostForm(at.String(), form)
-	return b.must(read(resp, err))
+	return read(b.Client.PostForm(at.String(), form))
 }
 
 // Login visits path, logs in at the provider as user, and returns the app's
 // answer to path.
 func (b *Browser) Login(path, user string) Answer {
 	b.t.Helper()
-	page := b.Visit(path)
-	if !strings.Contains(page.Body, `name="username"`) {
-		b.t.Fatalf("visit %s: want the provider's login page, got %d from %s: %s", path, page.Status, page.URL, page.Body)
+	return b.must(b.TryLogin(path, user))
+}
+
+// TryLogin is Login for any goroutine: a failure is an error.
+func (b *Browser) TryLogin(path, user string) (Answer, error) {
+	page, err := b.Do(b.Request(http.MethodGet, path, navigate...))
+	if err != nil {
+		return Answer{}, err
 	}
-	return b.SubmitLogin(page, user)
+	if !strings.Contains(page.Body, `name="username"`) {
+		return page, fmt.Errorf("visit %s: want the provider's login page, got %d from %s: %s", path, page.Status, page.URL, page.Body)
+	}
+	return b.submitLogin(page, user)
 }
 
 // Cookie is the browser's cookie of that name at the app; empty if it has none.

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -31,6 +30,10 @@ type Options struct {
 	Env []string
 	// Plain runs a binary without the race detector: for measurements.
 	Plain bool
+	// Provider changes how the provider is made. It may be nil.
+	Provider func(*op.Options)
+	// Spy, if set, notes every token that the provider gives out.
+	Spy *Spy
 }
 
 // Stack is one running product.
@@ -44,7 +47,9 @@ type Stack struct {
 	// URL is the app's origin as the browser sees it, without a slash at the end.
 	URL string
 
-	stopOP func()
+	opts   Options
+	app    string           // address
+	server *httptest.Server // of the provider; nil while it is away
 }
 
 // Client registered at the OP.
@@ -56,20 +61,36 @@ const (
 // Start runs everything and returns when lamplighter is ready.
 func Start(t testing.TB, o Options) *Stack {
 	t.Helper()
-	s := &Stack{Dir: dir(t), App: new(echo.API)}
-	app := httptest.NewServer(s.App)
+	app := httptest.NewServer(new(echo.API))
 	t.Cleanup(app.Close)
+	s := &Stack{Dir: dir(t), App: app.Config.Handler.(*echo.API), app: app.Listener.Addr().String()}
 	if o.Bootstrap == "" {
 		o.Bootstrap = envoytest.Shipped
 	}
-	s.Envoy = envoytest.Run(t, envoytest.Options{
-		Bootstrap: o.Bootstrap, AuthzAddress: s.CheckAddress(), AppAddress: app.Listener.Addr().String(),
-	})
+	s.opts = o
+	s.startEnvoy(t, "")
 	_, port, _ := strings.Cut(s.Envoy.Addr(), ":")
 	s.URL = "http://localhost:" + port
 	s.prepare(t, o)
 	s.Lamplighter.Start()
 	return s
+}
+
+func (s *Stack) startEnvoy(t testing.TB, listen string) {
+	t.Helper()
+	s.Envoy = envoytest.Run(t, envoytest.Options{
+		Bootstrap: s.opts.Bootstrap, AuthzAddress: s.CheckAddress(), AppAddress: s.app, Listen: listen,
+	})
+}
+
+// RestartEnvoy ends Envoy and starts another on the same port.
+func (s *Stack) RestartEnvoy(t testing.TB) {
+	t.Helper()
+	listen := s.Envoy.Addr()
+	if err := s.Envoy.Stop(); err != nil {
+		t.Errorf("stop envoy: %v", err)
+	}
+	s.startEnvoy(t, listen)
 }
 
 // Prepare is Start without Envoy and app, and with lamplighter not started: for
@@ -83,7 +104,8 @@ func Prepare(t testing.TB, o Options) *Stack {
 
 func (s *Stack) prepare(t testing.TB, o Options) {
 	t.Helper()
-	s.startOP(t, o)
+	s.opts = o
+	s.startOP(t)
 	s.Lamplighter = s.NewLamplighter(t, s.WriteConfig(t, o.Config), o.Env)
 	s.Lamplighter.plain = o.Plain
 }
@@ -116,34 +138,6 @@ func dir(t testing.TB) string {
 	t.Cleanup(func() { _ = os.RemoveAll(d) })
 	return d
 }
-
-func (s *Stack) startOP(t testing.TB, o Options) {
-	t.Helper()
-	server := httptest.NewUnstartedServer(nil)
-	s.Issuer = "http://" + server.Listener.Addr().String()
-	provider, err := op.New(op.Options{
-		Issuer: s.Issuer, AccessTokenLife: o.AccessTokenLife,
-		Clients: []op.Client{{
-			ID: ClientID, Secret: ClientSecret,
-			RedirectURIs: []string{s.URL + "/auth/callback"}, PostLogoutRedirectURIs: []string{s.URL + "/"},
-		}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.OP = provider
-	server.Config.Handler = provider
-	server.Start()
-	s.stopOP = sync.OnceFunc(func() {
-		provider.Close()
-		server.CloseClientConnections()
-		server.Close()
-	})
-	t.Cleanup(s.StopOP)
-}
-
-// StopOP takes the provider away: nothing listens there any more.
-func (s *Stack) StopOP() { s.stopOP() }
 
 // WriteConfig writes the generated config file, with the top-level keys of over
 // in place of its own, and returns its path.
