@@ -91,13 +91,19 @@ func (s *Stack) NewLamplighter(t testing.TB, config string, env []string) *Lampl
 			}
 		}
 		if t.Failed() {
-			t.Logf("lamplighter's log:\n%s", l.log)
+			t.Logf("lamplighter's log, the end of it:\n%s", tail(l.Log()))
 		}
 		if strings.Contains(l.Log(), "DATA RACE") {
 			t.Errorf("lamplighter has a data race:\n%s", l.log)
 		}
 	})
 	return l
+}
+
+// tail is what a person can read of a log.
+func tail(log string) string {
+	const most = 64 << 10
+	return log[max(0, len(log)-most):]
 }
 
 // Launch starts the process and does not wait for it.
