@@ -22,8 +22,9 @@ type books struct {
 
 // doom is an answer after which a session cannot live.
 type doom struct {
-	seq int // of its request
-	end session.Reason
+	seq        int // of its request
+	generation int // that was consumed
+	end        session.Reason
 }
 
 func read(l op.Ledger, all []kind, forgiving bool) books {
@@ -44,10 +45,11 @@ func read(l op.Ledger, all []kind, forgiving bool) books {
 		switch {
 		case !doomed && r.Accepted:
 			if end := b.endBy(r, forgiving); end != "" {
-				b.doomed[r.Family] = doom{r.Seq, end}
+				b.doomed[r.Family] = doom{r.Seq, r.Generation, end}
 			}
-		case d.end == session.ReasonDead && r.Spent && b.kind(r.Fault).doubts:
-			b.doomed[r.Family] = doom{d.seq, session.ReasonLostAnswer} // it is refused only when asked again
+		case d.end == session.ReasonDead && r.Generation == d.generation && b.kind(r.Fault).doubts:
+			d.end = session.ReasonLostAnswer // the refusal comes when it is asked again
+			b.doomed[r.Family] = d
 		}
 	}
 	return b

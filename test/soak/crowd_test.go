@@ -17,6 +17,7 @@ type crowd struct {
 	s         *stack.Stack
 	spy       *stack.Spy
 	transport http.RoundTripper
+	slots     float64 // in use in the mean
 
 	mu     sync.Mutex
 	counts map[string]int

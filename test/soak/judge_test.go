@@ -33,13 +33,7 @@ func (u *user) judge(a stack.Answer, begun time.Time, least *access) int {
 		u.served(a, begun, least)
 		return a.Status
 	case http.StatusServiceUnavailable:
-		u.c.count("503")
-		if a.Header.Get("Retry-After") == "" || len(a.Header.Values("Set-Cookie")) > 0 {
-			u.c.fault("a 503 with Retry-After %q, Set-Cookie %q: %.100s", a.Header.Get("Retry-After"), a.Header.Values("Set-Cookie"), a.Body)
-		}
-		if least != nil && begun.Sub(least.Issued) < freshFor {
-			u.c.fault("a 503 though the token has lived for less than %v", freshFor)
-		}
+		u.unavailable(a, begun, least)
 	case http.StatusUnauthorized:
 		u.c.count("401")
 		if len(a.Header.Values("Set-Cookie")) > 0 {
@@ -50,6 +44,26 @@ func (u *user) judge(a stack.Answer, begun time.Time, least *access) int {
 	}
 	u.c.heard(a)
 	return a.Status
+}
+
+// envoyWaits is the timeout of a Check in the shipped bootstrap, less a little.
+const envoyWaits = 4900 * time.Millisecond
+
+// unavailable: a 503 says when to come back, and is for sessions past expiry. The
+// only one that Envoy makes itself is for a Check that took all of its time,
+// which is a machine that cannot carry the load; it is counted apart.
+func (u *user) unavailable(a stack.Answer, begun time.Time, least *access) {
+	if took := time.Since(begun); a.Body == "" && took >= envoyWaits {
+		u.c.count("503 by Envoy's own timeout")
+		return
+	}
+	u.c.count("503")
+	if a.Header.Get("Retry-After") == "" || len(a.Header.Values("Set-Cookie")) > 0 {
+		u.c.fault("a 503 with Retry-After %q, Set-Cookie %q: %.100s", a.Header.Get("Retry-After"), a.Header.Values("Set-Cookie"), a.Body)
+	}
+	if least != nil && begun.Sub(least.Issued) < freshFor {
+		u.c.fault("a 503 though the token has lived for less than %v", freshFor)
+	}
 }
 
 // served: the app saw this user, with a token of this login that is no older than

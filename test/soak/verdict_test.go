@@ -3,11 +3,22 @@
 package soak
 
 import (
+	"context"
 	"fmt"
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/session"
 )
+
+// watch finds out how many slots are in use in the mean, until ctx is done.
+func (c *crowd) watch(ctx context.Context) {
+	sum, n := 0.0, 0.0
+	for sleep(ctx, 100*time.Millisecond) {
+		sum += c.s.Lamplighter.Metric("bff_token_refresh_in_flight")
+		n++
+	}
+	c.slots = sum / n
+}
 
 // telling logs how much there was of the traffic: what was asked for, and what
 // became of it.
@@ -22,8 +33,8 @@ func (c *crowd) telling(took time.Duration) {
 	c.t.Logf("%v of traffic: %d requests (%.0f/s), %d refreshes (%.0f/s), %d generations consumed, %d requests with a spent one, %d of them forgiven",
 		took.Round(time.Second), c.counts["requests"], float64(c.counts["requests"])/seconds,
 		b.refreshes, float64(b.refreshes)/seconds, b.consumed, ledger.Reuse, ledger.Forgiven)
-	c.t.Logf("the sweep needs %.0f/s by lamplighter's count and may start %.0f/s; at most %d refreshes were open at once",
-		lamp.Metric("bff_sweep_needed_rate"), lamp.Metric("bff_sweep_configured_rate"), c.s.OP.Tally().MaxOpen)
+	c.t.Logf("the sweep needs %.0f/s by lamplighter's count and may start %.0f/s; slots in use: %.1f in the mean; at most %d refreshes were open at the provider",
+		lamp.Metric("bff_sweep_needed_rate"), lamp.Metric("bff_sweep_configured_rate"), c.slots, c.s.OP.Tally().MaxOpen)
 	c.t.Logf("users: %v", c.counts)
 	c.t.Logf("faults: %v", b.struck)
 }
