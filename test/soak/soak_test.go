@@ -66,7 +66,7 @@ func soak(t *testing.T, traffic time.Duration, p provider) {
 	s, spy := start(t, p)
 	c := newCrowd(t, s, spy)
 	people := c.arrive()
-	before := measure(t, s.Lamplighter)
+	before := s.Lamplighter.MostResources()
 	s.OP.SetChoose(choose(kinds(), uint64(traffic)))
 	during, end := context.WithTimeout(t.Context(), traffic)
 	defer end()
@@ -78,7 +78,7 @@ func soak(t *testing.T, traffic time.Duration, p provider) {
 	s.OP.ClearFaults()
 	c.settle(people, p)
 	c.verdict(p)
-	before.again(t, s.Lamplighter)
+	s.Lamplighter.BackTo(t, before)
 	c.canaries()
 }
 
