@@ -7,7 +7,7 @@ export DEMO_PORT ?= 8080
 # How long `make fuzz` spends on each target.
 FUZZTIME ?= 10s
 
-.PHONY: help demo test long day bench-quick bench fuzz lint vet build envoy
+.PHONY: help demo test long day soak soak-short outage bench-quick bench fuzz lint vet build envoy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,15 @@ day: ## a day of users in fake time, at every token life
 	day '^[0-9]+[mh]' || failed=1; \
 	wait $$short && exit $$failed
 
+soak: envoy ## half an hour of 2,000 users at a provider that fails in every way
+	SOAK_FOR=30m go test -tags soak -count=1 -timeout 50m -v -run '^TestSoak$$' ./test/soak
+
+soak-short: envoy ## the same in three minutes
+	SOAK_FOR=100s go test -tags soak -count=1 -timeout 10m -v -run '^TestSoak$$' ./test/soak
+
+outage: envoy ## a provider that is away or slow, beside Fresh sessions: ratios of p99, in six minutes
+	go test -tags soak -count=1 -timeout 20m -v -run '^(TestOutage|TestSlowProvider)$$' ./test/soak
+
 bench-quick: ## a Fresh-hit Check through the product beside a no-op server, as a ratio
 	go test -run '^$$' -bench . ./test/bench
 
@@ -54,6 +63,7 @@ lint: vet ## gofmt and go vet
 
 vet:
 	go vet ./...
+	go vet -tags soak ./test/soak
 
 build: ## build the commands into bin/
 	go build -o bin/ ./cmd/...
