@@ -19,6 +19,7 @@ import (
 	"github.com/lamplighter/lamplighter/test/child"
 	"github.com/lamplighter/lamplighter/test/envoytest"
 	"github.com/lamplighter/lamplighter/test/logbook"
+	"github.com/lamplighter/lamplighter/test/race"
 )
 
 const (
@@ -26,10 +27,10 @@ const (
 	stopWithin  = 20 * time.Second
 )
 
-// The binaries are built once a test process, into the checkout's bin/: the one
-// for tests with the race detector, which writes what it finds to the log.
+// The binaries are built once a test process, into the checkout's bin/. The one
+// with the race detector writes what it finds to the log.
 var (
-	binary      = sync.OnceValues(func() (string, error) { return build("lamplighter-race", "-race") })
+	raceBinary  = sync.OnceValues(func() (string, error) { return build("lamplighter-race", "-race") })
 	plainBinary = sync.OnceValues(func() (string, error) { return build("lamplighter") })
 )
 
@@ -100,14 +101,18 @@ func (s *Stack) NewLamplighter(t testing.TB, config string, env []string) *Lampl
 	return l
 }
 
+// binary is built as the test is: the race detector watches both or neither.
+func (l *Lamplighter) binary() (string, error) {
+	if l.plain || !race.Enabled {
+		return plainBinary()
+	}
+	return raceBinary()
+}
+
 // Launch starts the process and does not wait for it.
 func (l *Lamplighter) Launch() {
 	l.t.Helper()
-	built := binary
-	if l.plain {
-		built = plainBinary
-	}
-	path, err := built()
+	path, err := l.binary()
 	if err != nil {
 		l.t.Fatal(err)
 	}

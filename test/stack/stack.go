@@ -29,7 +29,8 @@ type Options struct {
 	Bootstrap string
 	// Env is added to lamplighter's environment, as in os.Environ.
 	Env []string
-	// Plain runs a binary without the race detector: for measurements.
+	// Plain runs a binary without the race detector, whatever the test has: for
+	// measurements.
 	Plain bool
 }
 
