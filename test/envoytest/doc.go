@@ -4,7 +4,7 @@
 // which it fetches once into the checkout's ignored folder .envoy. A missing
 // Envoy is an error, and in [Binary] a failed test; it is never a reason to skip.
 //
-// LAMPLIGHTER_TEST_ENVOY=1.36.4 in the environment chooses one of the pinned
+// ENVOYTEST_VERSION=1.36.4 in the environment chooses one of the pinned
 // builds ([Versions]); then an envoy on PATH counts for nothing, and a version
 // that is not pinned is an error that lists those that are.
 //

@@ -104,7 +104,7 @@ func TestAnUnknownVersionIsToldWithTheKnownOnes(t *testing.T) {
 	for _, wrong := range []string{"1.36", "1.36.4 ", "v1.40.0", "latest"} {
 		t.Setenv(Variable, wrong)
 		_, err := Install(t.Context(), t.Output())
-		want := "choose envoy: LAMPLIGHTER_TEST_ENVOY=" + wrong + " is not known: known are 1.36.4, 1.38.3, 1.40.0"
+		want := "choose envoy: ENVOYTEST_VERSION=" + wrong + " is not known: known are 1.36.4, 1.38.3, 1.40.0"
 		if err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}

