@@ -32,7 +32,20 @@ const (
 var (
 	raceBinary  = sync.OnceValues(func() (string, error) { return build("lamplighter-race", "-race") })
 	plainBinary = sync.OnceValues(func() (string, error) { return build("lamplighter") })
+	crashBinary = sync.OnceValues(func() (string, error) { return build("lamplighter-crash", "-tags", "crash") })
 )
+
+// binaryOf is the one that the options ask for; without a word, it is built as the
+// test is: the race detector watches both or neither.
+func binaryOf(o Options) func() (string, error) {
+	switch {
+	case o.CrashPoints:
+		return crashBinary
+	case o.Plain || !race.Enabled:
+		return plainBinary
+	}
+	return raceBinary
+}
 
 func build(name string, flags ...string) (string, error) {
 	root, err := envoytest.Checkout()
@@ -69,7 +82,7 @@ type Lamplighter struct {
 	t      testing.TB
 	config string
 	env    []string
-	plain  bool
+	binary func() (string, error)
 	// FileLimit is the largest file in bytes that the next process may write
 	// (RLIMIT_FSIZE); 0: no limit.
 	FileLimit int
@@ -84,7 +97,7 @@ type Lamplighter struct {
 // NewLamplighter prepares a process; nothing runs yet.
 func (s *Stack) NewLamplighter(t testing.TB, config string, env []string) *Lamplighter {
 	t.Helper()
-	l := &Lamplighter{t: t, config: config, env: env, log: &log{}}
+	l := &Lamplighter{t: t, config: config, env: env, binary: binaryOf(Options{}), log: &log{}}
 	t.Cleanup(func() {
 		if l.Running() {
 			if err := l.Terminate(); err != nil {
@@ -99,14 +112,6 @@ func (s *Stack) NewLamplighter(t testing.TB, config string, env []string) *Lampl
 		}
 	})
 	return l
-}
-
-// binary is built as the test is: the race detector watches both or neither.
-func (l *Lamplighter) binary() (string, error) {
-	if l.plain || !race.Enabled {
-		return plainBinary()
-	}
-	return raceBinary()
 }
 
 // Launch starts the process and does not wait for it.
@@ -211,6 +216,9 @@ func (l *Lamplighter) Metric(series string) float64 {
 	}
 	return 0
 }
+
+// Done is closed when the process that runs now has ended.
+func (l *Lamplighter) Done() <-chan struct{} { return l.proc.Done() }
 
 // Kill is kill -9, and waits for the end.
 func (l *Lamplighter) Kill() {

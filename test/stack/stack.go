@@ -29,9 +29,16 @@ type Options struct {
 	Bootstrap string
 	// Env is added to lamplighter's environment, as in os.Environ.
 	Env []string
-	// Plain runs a binary without the race detector, whatever the test has: for
-	// measurements.
+	// Plain runs a binary without the race detector, whatever the test has: the one
+	// that is shipped.
 	Plain bool
+	// CrashPoints runs a plain binary that can be killed inside its store; see
+	// pkg/app/crash.go.
+	CrashPoints bool
+	// Listen, if set, wraps what the OP listens on.
+	Listen func(net.Listener) net.Listener
+	// Events, if set, receives what happens at the OP.
+	Events func(op.Event)
 }
 
 // Stack is one running product.
@@ -86,7 +93,7 @@ func (s *Stack) prepare(t testing.TB, o Options) {
 	t.Helper()
 	s.startOP(t, o)
 	s.Lamplighter = s.NewLamplighter(t, s.WriteConfig(t, o.Config), o.Env)
-	s.Lamplighter.plain = o.Plain
+	s.Lamplighter.binary = binaryOf(o)
 }
 
 // CheckAddress is where Envoy asks.
@@ -123,7 +130,7 @@ func (s *Stack) startOP(t testing.TB, o Options) {
 	server := httptest.NewUnstartedServer(nil)
 	s.Issuer = "http://" + server.Listener.Addr().String()
 	provider, err := op.New(op.Options{
-		Issuer: s.Issuer, AccessTokenLife: o.AccessTokenLife,
+		Issuer: s.Issuer, AccessTokenLife: o.AccessTokenLife, Log: o.Events,
 		Clients: []op.Client{{
 			ID: ClientID, Secret: ClientSecret,
 			RedirectURIs: []string{s.URL + "/auth/callback"}, PostLogoutRedirectURIs: []string{s.URL + "/"},
@@ -133,6 +140,9 @@ func (s *Stack) startOP(t testing.TB, o Options) {
 		t.Fatal(err)
 	}
 	s.OP = provider
+	if o.Listen != nil {
+		server.Listener = o.Listen(server.Listener)
+	}
 	server.Config.Handler = provider
 	server.Start()
 	s.stopOP = sync.OnceFunc(func() {
