@@ -126,7 +126,7 @@ func (a *App) openStore(keys *seal.Keyring, now func() time.Time) (lifecycle.Sto
 		return nil, err
 	}
 	a.undo.add("close store", func(context.Context) error { return s.Close() })
-	return s, nil
+	return crashable(s), nil
 }
 
 func (a *App) relyingOptions(o Options, external *url.URL, keys *seal.Keyring, policy session.Policy, profile session.Profile) rp.Options {

@@ -55,10 +55,11 @@ type Store interface {
 	// Fail closes a without tokens. Not sent: in doubt as the attempt itself was,
 	// ReplayAt as Begin found it. Sent and refused: ReplayAt dropped unless in
 	// doubt. Sent and unknown: in doubt until ReplayAt. Failures+1, NotBefore set,
-	// due again at max(SweepAt, NotBefore, ReplayAt). It enters the history, unless
-	// its Class is zero: the attempt was given up and nothing was tried. ErrMoved and no effect if a
-	// is not the open attempt; a is matched by its ID, so that a lost Begin reply
-	// can be given up with Fail(not sent).
+	// due again at SweepAt, or in doubt at ReplayAt, but not before NotBefore. It
+	// enters the history, unless its Class is zero: the attempt was given up and
+	// nothing was tried. ErrMoved and no effect if a is not the open attempt; a is
+	// matched by its ID, so that a lost Begin reply can be given up with Fail(not
+	// sent).
 	Fail(ctx context.Context, a Attempt, f session.Failure) error
 
 	// End leaves a tombstone until the absolute end, with the history, and removes attempt, due, used

@@ -139,15 +139,16 @@ func (r Record) BelongsTo(k session.SubjectKey) bool {
 	return k.SID != "" && k.SID == s.Identity.SID
 }
 
-// due is when the sweep should look: the planned time, unless something holds
-// the session back longer.
+// due is when the sweep should look: the planned time, or that of a replay, which
+// may come long before it (an operator's refresh) and has the OP's grace to keep
+// to; later if something holds the session back.
 func (r Record) due() time.Time {
-	if r.Session.SweepAt.IsZero() {
+	at := r.Session.SweepAt
+	switch {
+	case at.IsZero():
 		return time.Time{}
+	case (r.InDoubt || r.Attempt != nil) && !r.ReplayAt.IsZero():
+		at = r.ReplayAt
 	}
-	at := session.Later(r.Session.SweepAt, r.NotBefore)
-	if r.InDoubt || r.Attempt != nil {
-		at = session.Later(at, r.ReplayAt)
-	}
-	return at
+	return session.Later(at, r.NotBefore)
 }

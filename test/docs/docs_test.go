@@ -85,7 +85,7 @@ func (p page) run(line string) {
 	command, _, _ := strings.Cut(line, "#")
 	switch command = strings.TrimSpace(command); {
 	case command == "":
-	case command == "make test", command == "make long", command == "make fuzz", command == "make bench-quick", command == "make bench",
+	case command == "make test", command == "make test-envoys", command == "make long", command == "make fuzz", command == "make bench-quick", command == "make bench",
 		command == "make soak", command == "make soak-short", command == "make outage":
 		// The first is what runs this. The others would take minutes here: make test
 		// runs the seeds of the one, and compiles the others.

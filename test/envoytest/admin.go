@@ -2,6 +2,7 @@ package envoytest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -85,6 +86,25 @@ func (e *Envoy) Stats(name string) (uint64, error) {
 		return 0, fmt.Errorf("read stat %s: %w", name, err)
 	}
 	return number, nil
+}
+
+// Version is what the process says of itself, for example "1.40.0".
+func (e *Envoy) Version() (string, error) {
+	text, err := e.get(context.Background(), "/server_info")
+	if err != nil {
+		return "", fmt.Errorf("read version: %w", err)
+	}
+	var info struct {
+		Version string // commit/version/state/kind/library
+	}
+	if err := json.Unmarshal([]byte(text), &info); err != nil {
+		return "", fmt.Errorf("read version: %w", err)
+	}
+	parts := strings.Split(info.Version, "/")
+	if len(parts) < 2 {
+		return "", fmt.Errorf("read version: got %q", info.Version)
+	}
+	return parts[1], nil
 }
 
 // get reads a page of the admin interface. It keeps no connection: a test may

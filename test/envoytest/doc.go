@@ -1,8 +1,12 @@
 // Package envoytest runs a real Envoy for the tests and the demo.
 //
-// [Install] finds one: an envoy on PATH, else a pinned build that it fetches
-// once into the checkout's ignored folder .envoy. A missing Envoy is an error,
-// and in [Binary] a failed test; it is never a reason to skip.
+// [Install] finds one: an envoy on PATH, else the newest of the pinned builds,
+// which it fetches once into the checkout's ignored folder .envoy. A missing
+// Envoy is an error, and in [Binary] a failed test; it is never a reason to skip.
+//
+// ENVOYTEST_VERSION=1.36.4 in the environment chooses one of the pinned
+// builds ([Versions]); then an envoy on PATH counts for nothing, and a version
+// that is not pinned is an error that lists those that are.
 //
 // [Start] runs a bootstrap of this repository. The shipped file is what runs:
 // it is parsed, the addresses in it are replaced (listener, app, lamplighter,

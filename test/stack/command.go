@@ -9,7 +9,7 @@ import (
 // Command runs the product's binary beside the process, as an operator does.
 func (l *Lamplighter) Command(args ...string) (code int, stdout, stderr string) {
 	l.t.Helper()
-	path, err := binary()
+	path, err := l.binary()
 	if err != nil {
 		l.t.Fatal(err)
 	}

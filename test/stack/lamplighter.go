@@ -19,6 +19,7 @@ import (
 	"github.com/lamplighter/lamplighter/test/child"
 	"github.com/lamplighter/lamplighter/test/envoytest"
 	"github.com/lamplighter/lamplighter/test/logbook"
+	"github.com/lamplighter/lamplighter/test/race"
 )
 
 const (
@@ -26,12 +27,25 @@ const (
 	stopWithin  = 20 * time.Second
 )
 
-// The binaries are built once a test process, into the checkout's bin/: the one
-// for tests with the race detector, which writes what it finds to the log.
+// The binaries are built once a test process, into the checkout's bin/. The one
+// with the race detector writes what it finds to the log.
 var (
-	binary      = sync.OnceValues(func() (string, error) { return build("lamplighter-race", "-race") })
+	raceBinary  = sync.OnceValues(func() (string, error) { return build("lamplighter-race", "-race") })
 	plainBinary = sync.OnceValues(func() (string, error) { return build("lamplighter") })
+	crashBinary = sync.OnceValues(func() (string, error) { return build("lamplighter-crash", "-tags", "crash") })
 )
+
+// binaryOf is the one that the options ask for; without a word, it is built as the
+// test is: the race detector watches both or neither.
+func binaryOf(o Options) func() (string, error) {
+	switch {
+	case o.CrashPoints:
+		return crashBinary
+	case o.Plain || !race.Enabled:
+		return plainBinary
+	}
+	return raceBinary
+}
 
 func build(name string, flags ...string) (string, error) {
 	root, err := envoytest.Checkout()
@@ -68,7 +82,7 @@ type Lamplighter struct {
 	t      testing.TB
 	config string
 	env    []string
-	plain  bool
+	binary func() (string, error)
 	// FileLimit is the largest file in bytes that the next process may write
 	// (RLIMIT_FSIZE); 0: no limit.
 	FileLimit int
@@ -83,7 +97,7 @@ type Lamplighter struct {
 // NewLamplighter prepares a process; nothing runs yet.
 func (s *Stack) NewLamplighter(t testing.TB, config string, env []string) *Lamplighter {
 	t.Helper()
-	l := &Lamplighter{t: t, config: config, env: env, log: &log{}}
+	l := &Lamplighter{t: t, config: config, env: env, binary: binaryOf(Options{}), log: &log{}}
 	t.Cleanup(func() {
 		if l.Running() {
 			if err := l.Terminate(); err != nil {
@@ -109,11 +123,7 @@ func tail(log string) string {
 // Launch starts the process and does not wait for it.
 func (l *Lamplighter) Launch() {
 	l.t.Helper()
-	built := binary
-	if l.plain {
-		built = plainBinary
-	}
-	path, err := built()
+	path, err := l.binary()
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -212,6 +222,9 @@ func (l *Lamplighter) Metric(series string) float64 {
 	}
 	return 0
 }
+
+// Done is closed when the process that runs now has ended.
+func (l *Lamplighter) Done() <-chan struct{} { return l.proc.Done() }
 
 // Kill is kill -9, and waits for the end.
 func (l *Lamplighter) Kill() {

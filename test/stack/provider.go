@@ -39,6 +39,9 @@ func (s *Stack) startOP(t testing.TB) {
 }
 
 func (s *Stack) serveOP(listener net.Listener) {
+	if s.opts.Listen != nil {
+		listener = s.opts.Listen(listener)
+	}
 	var handler http.Handler = s.OP
 	if s.opts.Spy != nil {
 		handler = s.opts.Spy.provider(handler)

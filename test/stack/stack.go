@@ -28,12 +28,18 @@ type Options struct {
 	Bootstrap string
 	// Env is added to lamplighter's environment, as in os.Environ.
 	Env []string
-	// Plain runs a binary without the race detector: for measurements.
+	// Plain runs a binary without the race detector, whatever the test has: the one
+	// that is shipped.
 	Plain bool
 	// Provider changes how the provider is made. It may be nil.
 	Provider func(*op.Options)
 	// Spy, if set, notes every token that the provider gives out.
 	Spy *Spy
+	// CrashPoints runs a plain binary that can be killed inside its store; see
+	// pkg/app/crash.go.
+	CrashPoints bool
+	// Listen, if set, wraps what the OP listens on.
+	Listen func(net.Listener) net.Listener
 }
 
 // Stack is one running product.
@@ -107,7 +113,7 @@ func (s *Stack) prepare(t testing.TB, o Options) {
 	s.opts = o
 	s.startOP(t)
 	s.Lamplighter = s.NewLamplighter(t, s.WriteConfig(t, o.Config), o.Env)
-	s.Lamplighter.plain = o.Plain
+	s.Lamplighter.binary = binaryOf(o)
 }
 
 // CheckAddress is where Envoy asks.

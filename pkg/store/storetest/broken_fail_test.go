@@ -98,7 +98,7 @@ func brokenFail() []broken {
 			flaw{method: "Fail", before: func(_ *flawed, c *call) { c.failure.NotBefore = time.Time{} }},
 			[]string{
 				"Fail/counts, remembers the class and sets NotBefore",
-				"Fail/is due again at the latest of SweepAt, NotBefore and ReplayAt", "Begin/NotBefore holds back and Force passes it",
+				"Fail/is due again at SweepAt, or in doubt at ReplayAt, but not before NotBefore", "Begin/NotBefore holds back and Force passes it",
 			},
 		},
 		{
@@ -108,7 +108,7 @@ func brokenFail() []broken {
 					c.page[i].DueAt = f.record(e.ID).Session.SweepAt
 				}
 			}},
-			[]string{"Fail/is due again at the latest of SweepAt, NotBefore and ReplayAt"},
+			[]string{"Fail/is due again at SweepAt, or in doubt at ReplayAt, but not before NotBefore"},
 		},
 		{
 			"Fail makes due what never is",

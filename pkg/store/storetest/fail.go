@@ -14,7 +14,7 @@ func failChecks() []check {
 		{"Fail/sent and unknown is in doubt until ReplayAt", failUnknown},
 		{"Fail/without a ReplayAt keeps the attempt's", failKeepsReplayAt},
 		{"Fail/counts, remembers the class and sets NotBefore", failCounts},
-		{"Fail/is due again at the latest of SweepAt, NotBefore and ReplayAt", failDue},
+		{"Fail/is due again at SweepAt, or in doubt at ReplayAt, but not before NotBefore", failDue},
 		{"Fail/of a session never due leaves it never due", failNeverDue},
 		{"Fail/by AttemptID alone gives up a Begin whose reply was lost", failByID},
 		{"Fail/of an old attempt is ErrMoved without effect", failOld},
@@ -127,8 +127,10 @@ func failDue(p *probe) {
 		f    session.Failure
 		want func(session.Session) time.Time
 	}{
-		{"SweepAt", session.Failure{Class: session.Unknown, Sent: true, NotBefore: soon, ReplayAt: soon},
-			func(s session.Session) time.Time { return s.SweepAt }},
+		{"ReplayAt, before SweepAt", session.Failure{Class: session.Unknown, Sent: true, NotBefore: soon.Add(-time.Second), ReplayAt: soon},
+			func(session.Session) time.Time { return soon }},
+		{"NotBefore, before SweepAt", session.Failure{Class: session.Unknown, Sent: true, NotBefore: soon, ReplayAt: soon.Add(-time.Second)},
+			func(session.Session) time.Time { return soon }},
 		{"NotBefore", session.Failure{Class: session.Unknown, Sent: true, NotBefore: later, ReplayAt: late},
 			func(session.Session) time.Time { return later }},
 		{"ReplayAt", session.Failure{Class: session.Unknown, Sent: true, NotBefore: late, ReplayAt: later},
@@ -140,8 +142,8 @@ func failDue(p *probe) {
 	} {
 		s := p.create()
 		p.fail(p.begin(s.ID), tt.f)
-		p.same("DueAt where the latest is "+tt.what, p.get(s.ID).DueAt, tt.want(s))
-		p.same("Due where the latest is "+tt.what, p.due(s.ID).DueAt, tt.want(s))
+		p.same("DueAt where what counts is "+tt.what, p.get(s.ID).DueAt, tt.want(s))
+		p.same("Due where what counts is "+tt.what, p.due(s.ID).DueAt, tt.want(s))
 	}
 }
 

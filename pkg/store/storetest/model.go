@@ -40,11 +40,11 @@ func (m *model) record() store.Record {
 		r.LastClass = m.failed[n-1]
 	}
 	r.History = m.past[max(0, len(m.past)-session.HistoryLen):]
+	if m.spent || m.open != nil {
+		r.DueAt = r.ReplayAt
+	}
 	if m.notBefore.After(r.DueAt) {
 		r.DueAt = m.notBefore
-	}
-	if (m.spent || m.open != nil) && r.ReplayAt.After(r.DueAt) {
-		r.DueAt = r.ReplayAt
 	}
 	return r
 }
