@@ -9,7 +9,7 @@ FUZZTIME ?= 10s
 # What `make test-envoys` leaves to `make test`.
 OF_TIME = TestTenSecondTokens|TestAThousandRequestsOnADueSession|TestSIGTERMFinishesRefreshesUnderWay|TestASecondSignalStopsAtOnce
 
-.PHONY: help demo test test-envoys long day soak soak-short outage bench-quick bench fuzz lint vet build envoy
+.PHONY: help demo test test-envoys long day crash crash-short soak soak-short outage bench-quick bench fuzz lint vet build envoy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -49,6 +49,15 @@ day: ## a day of users in fake time, at every token life
 	day '^[0-9]+[mh]' || failed=1; \
 	wait $$short && exit $$failed
 
+crash: envoy ## kill -9 at six points of a refresh, with two kinds of provider, 200 times each
+	$(killing) -timeout 60m -args -rounds 200
+
+crash-short: envoy ## the same, 40 times each
+	$(killing) -timeout 15m -args -rounds 40
+
+# All at the same time: most of it is waiting for tokens to expire.
+killing = go test -tags crash -count=1 -parallel 12 ./test/crash
+
 soak: envoy ## half an hour of 2,000 users at a provider that fails in every way
 	SOAK_FOR=30m go test -tags soak -count=1 -timeout 50m -v -run '^TestSoak$$' ./test/soak
 
@@ -80,6 +89,7 @@ lint: vet ## gofmt and go vet
 vet:
 	go vet ./...
 	go vet -tags soak ./test/soak
+	go vet -tags crash ./pkg/app ./test/crash
 
 build: ## build the commands into bin/
 	go build -o bin/ ./cmd/...

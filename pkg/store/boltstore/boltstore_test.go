@@ -199,6 +199,8 @@ func TestDamagedFiles(t *testing.T) {
 		"text":              func([]byte) []byte { return bytes.Repeat([]byte("not a store\n"), 2000) },
 		"cut":               func(b []byte) []byte { return b[:50*page] },
 		"cut within a page": func(b []byte) []byte { return b[:40*page+77] },
+		"a page":            func(b []byte) []byte { return b[:page] },
+		"nearly two pages":  func(b []byte) []byte { return b[:2*page-1] },
 		"two pages":         func(b []byte) []byte { return b[:2*page] },
 		"no metas":          func(b []byte) []byte { clear(b[:2*page]); return b },
 	}

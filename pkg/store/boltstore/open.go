@@ -110,9 +110,17 @@ func openBolt(path string, readOnly bool) (*bbolt.DB, error) {
 		return nil, fmt.Errorf("open store: folder %s does not exist; create it, writable for this user, or change store.bolt.path", filepath.Dir(path))
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return nil, fmt.Errorf("open store: %w; make %s and its folder writable for this user (uid %d), or change store.bolt.path", err, path, os.Getuid())
+	case readOnly && short(path): // bbolt has no sentinel for it
+		return nil, fmt.Errorf("%w: file ends before its second page", errDamaged)
 	default:
 		return nil, fmt.Errorf("open store %s: %w", path, err)
 	}
+}
+
+// short tells of a file that is there and has no room for both meta pages.
+func short(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Size() > 0 && info.Size() < int64(2*os.Getpagesize())
 }
 
 // setAside renames the file that was found damaged, under its lock: when another
