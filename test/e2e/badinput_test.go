@@ -184,18 +184,25 @@ func TestDamagedStoreIsSetAside(t *testing.T) {
 	}
 }
 
-// The superuser may write anywhere, so lamplighter runs as somebody else.
+// asNobody has lamplighter run as somebody who may read what is named of the
+// stack's folder: the superuser may write anywhere.
+func asNobody(t *testing.T, s *stack.Stack, names ...string) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		return
+	}
+	s.Lamplighter.UID = nobody
+	for _, name := range names {
+		if err := os.Chmod(s.File(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestUnwritableFolder(t *testing.T) {
 	t.Parallel()
 	s, before := withStore(t, stack.Options{})
-	if os.Getuid() == 0 {
-		s.Lamplighter.UID = nobody
-		for _, name := range []string{"", "keys", "client-secret", "lamplighter.yaml"} {
-			if err := os.Chmod(s.File(name), 0o755); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	asNobody(t, s, "", "keys", "client-secret", "lamplighter.yaml")
 	if err := os.Chmod(s.File("sessions.db"), 0o400); err != nil {
 		t.Fatal(err)
 	}

@@ -30,15 +30,18 @@ func places() []place {
 }
 
 func truncations() (all []place) {
-	for name, to := range map[string]func(f *storeFile) int{
-		"within the first header":              func(*storeFile) int { return 40 },
-		"to one page":                          func(f *storeFile) int { return f.page },
-		"to the meta pages":                    func(f *storeFile) int { return 2 * f.page },
-		"to half of the pages in use":          func(f *storeFile) int { return f.inUse() / f.page / 2 * f.page },
-		"a byte short of the last page in use": func(f *storeFile) int { return f.inUse() - 1 },
-		"within a page, in the middle":         func(f *storeFile) int { return f.inUse()/2 + 77 },
+	for _, c := range []struct {
+		name string
+		to   func(f *storeFile) int
+	}{
+		{"within the first header", func(*storeFile) int { return 40 }},
+		{"to one page", func(f *storeFile) int { return f.page }},
+		{"to the meta pages", func(f *storeFile) int { return 2 * f.page }},
+		{"to half of the pages in use", func(f *storeFile) int { return f.inUse() / f.page / 2 * f.page }},
+		{"a byte short of the last page in use", func(f *storeFile) int { return f.inUse() - 1 }},
+		{"within a page, in the middle", func(f *storeFile) int { return f.inUse()/2 + 77 }},
 	} {
-		all = append(all, place{"cut " + name, func(f *storeFile) { f.cut(to(f)) }, gone})
+		all = append(all, place{"cut " + c.name, func(f *storeFile) { f.cut(c.to(f)) }, gone})
 	}
 	return append(all, place{"cut to nothing", func(f *storeFile) { f.cut(0) }, anew})
 }
@@ -49,7 +52,7 @@ func pageFlips() []place {
 		return place{name, func(f *storeFile) { f.flip(where(f)) }, gone}
 	}
 	all := []place{
-		at("meta page 0", func(f *storeFile) int { return atRoot }),
+		at("meta page 0", func(*storeFile) int { return atRoot }),
 		at("meta page 1", func(f *storeFile) int { return f.page + atRoot }),
 		{"both meta pages", func(f *storeFile) { f.flip(atTx); f.flip(f.page + atTx) }, gone},
 		at("list of free pages", func(f *storeFile) int { return f.listFree() + atCount + 1 }),
@@ -59,7 +62,7 @@ func pageFlips() []place {
 		at("leaf: its own number", func(f *storeFile) int { return f.leaf("sessions") + atID }),
 		at("leaf: kind", func(f *storeFile) int { return f.leaf("sessions") + atKind }),
 		{"leaf: one element less", func(f *storeFile) { f.add(f.leaf("sessions")+atCount, ^uint16(0)) }, gone},
-		{"leaf: one page of overflow more", func(f *storeFile) { f.add(f.leaf("sessions")+atOverflow, 1) }, gone},
+		{"leaf: overflow past the end", func(f *storeFile) { f.add(f.leaf("sessions")+atOverflow, 1000) }, gone},
 		at("leaf: where a key begins", func(f *storeFile) int { return f.leaf("sessions") + pageHead + 4 }),
 		at("leaf: how long a record is", func(f *storeFile) int { return f.leaf("sessions") + pageHead + 12 }),
 		{"version of the format", func(f *storeFile) { at, _ := f.find(f.root(), []byte("version1")); f.flip(at + len("version")) }, notStarted},

@@ -105,6 +105,7 @@ func TestDamagedStores(t *testing.T) {
 				refuses(t, s, 1, f.b, s.File("sessions.db"), "not of this version")
 				return
 			}
+			defer s.Lamplighter.Kill()
 			s.Lamplighter.Start()
 			d.asWanted(p.want)
 			newcomer := s.Browser(t)
@@ -113,7 +114,6 @@ func TestDamagedStores(t *testing.T) {
 			s.Lamplighter.Start()
 			d.asWanted(p.want)
 			newcomer.Fetch("/").Bearer(t)
-			s.Lamplighter.Kill()
 		})
 	}
 	s.Lamplighter.Start() // whom the stack stops

@@ -139,7 +139,7 @@ func setAside(o Options, found os.FileInfo, why error) error {
 	}
 	aside := o.Path + ".corrupt-" + time.Now().UTC().Format("20060102T150405.000000000Z")
 	if err := os.Rename(o.Path, aside); err != nil {
-		return fmt.Errorf("set damaged store aside: %w", err)
+		return fmt.Errorf("set store aside (%w): %w; make its folder writable for this user (uid %d), or move the file away", why, err, os.Getuid())
 	}
 	o.Log.Error("store file is damaged: it is set aside and a new one begun, everybody must sign in again", "path", o.Path, "kept_as", aside, "problem", why)
 	return nil
