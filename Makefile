@@ -9,7 +9,7 @@ FUZZTIME ?= 10s
 # What `make test-envoys` leaves to `make test`.
 OF_TIME = TestTenSecondTokens|TestAThousandRequestsOnADueSession|TestSIGTERMFinishesRefreshesUnderWay|TestASecondSignalStopsAtOnce
 
-.PHONY: help demo test test-envoys long day crash crash-short soak soak-short outage bench-quick bench fuzz lint vet build envoy
+.PHONY: help demo ci test test-envoys long day crash crash-short soak soak-short outage bench-quick bench fuzz lint vet build envoy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -17,6 +17,9 @@ help: ## list the targets
 demo: envoy build ## run everything on this machine: http://localhost:$DEMO_PORT/ (8080)
 	@go build -o bin/demo ./test/demo
 	@exec bin/demo
+
+# The last one's closing lines are the run's.
+ci: lint long crash-short soak-short test-envoys bench-quick test ## everything that must hold before a change is taken
 
 test: envoy vet ## install what is needed and run every test
 	go test -race ./...

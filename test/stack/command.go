@@ -9,12 +9,8 @@ import (
 // Command runs the product's binary beside the process, as an operator does.
 func (l *Lamplighter) Command(args ...string) (code int, stdout, stderr string) {
 	l.t.Helper()
-	path, err := l.binary()
-	if err != nil {
-		l.t.Fatal(err)
-	}
 	var o, e bytes.Buffer
-	cmd := exec.CommandContext(l.t.Context(), path, args...)
+	cmd := exec.CommandContext(l.t.Context(), l.Binary(), args...)
 	cmd.Stdout, cmd.Stderr = &o, &e
 	if err := cmd.Run(); err != nil {
 		if _, exit := errors.AsType[*exec.ExitError](err); !exit {

@@ -120,13 +120,21 @@ func tail(log string) string {
 	return log[max(0, len(log)-most):]
 }
 
-// Launch starts the process and does not wait for it.
-func (l *Lamplighter) Launch() {
+// Binary is the program that the process runs.
+func (l *Lamplighter) Binary() string {
 	l.t.Helper()
 	path, err := l.binary()
 	if err != nil {
 		l.t.Fatal(err)
 	}
+	return path
+}
+
+// Launch starts the process and does not wait for it.
+func (l *Lamplighter) Launch() {
+	l.t.Helper()
+	path := l.Binary()
+	var err error
 	if l.UID != 0 { // who may not reach the checkout
 		if path, err = copyTo(filepath.Dir(l.config), path); err != nil {
 			l.t.Fatal(err)
