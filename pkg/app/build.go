@@ -133,7 +133,8 @@ func (a *App) relyingOptions(o Options, external *url.URL, keys *seal.Keyring, p
 	p := a.cfg.Provider
 	opts := rp.Options{
 		Issuer: p.Issuer, ClientID: p.ClientID, AuthStyle: rp.AuthStyle(p.AuthStyle), Scopes: p.Scopes,
-		ExternalURL: external, PathPrefix: a.cfg.PathPrefix,
+		AuthorizationParams: p.AuthorizationParams,
+		ExternalURL:         external, PathPrefix: a.cfg.PathPrefix,
 		CookieName: a.cfg.Session.Cookie.Name, CookieDomain: a.cfg.Session.Cookie.Domain,
 		Absolute: a.cfg.Session.Absolute.Std(), Policy: policy, Profile: profile, App: a.cfg.App, Now: o.Now,
 		Keyring: keys, Sessions: a.life, Transport: o.Transport, Log: a.log,

@@ -126,7 +126,7 @@ path_prefix: "/a\n/"
 			"config:12:14: path_prefix: has a control character or line break in it; write it on one line",
 		}},
 		{"one complaint for one mistake", "provider: none\nsession: {keys_file: 5, cookie: {name: 7, domain: example.com}}\nstore: 5\nexternal_url: https://app.example.com\n", nil, []string{
-			"config:1:11: provider: is text, not a mapping; write its keys: issuer, client_id, client_secret_file, auth_style, scopes, profile, replay",
+			"config:1:11: provider: is text, not a mapping; write its keys: issuer, client_id, client_secret_file, auth_style, scopes, authorization_params, profile, replay",
 			"config:2:22: session.keys_file: is a number, not text; put it in quotes",
 			"config:2:40: session.cookie.name: is a number, not text; put it in quotes",
 			"config:3:8: store: is a number, not a mapping; write its keys: bolt, memory",

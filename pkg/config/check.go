@@ -14,6 +14,7 @@ func (l *ledger) check(c *Config) {
 	l.checkURLs(c)
 	l.checkListen(c.Listen)
 	l.checkScopes(c.Provider.Scopes)
+	l.checkAuthorizationParams(c.Provider.AuthorizationParams)
 	l.checkCookie(c)
 	l.checkStore(c.Store)
 	l.checkTimes(c)

@@ -26,13 +26,14 @@ type Listen struct {
 
 // Provider is the OpenID Provider and our registration there.
 type Provider struct {
-	Issuer           string    `yaml:"issuer" jsonschema:"required,example=https://id.example.com" jsonschema_description:"Issuer identifier, exactly as the provider writes it. http only on localhost."`
-	ClientID         string    `yaml:"client_id" jsonschema:"required,example=my-app" jsonschema_description:"Our client_id at the provider."`
-	ClientSecretFile string    `yaml:"client_secret_file" jsonschema:"example=/etc/lamplighter/client-secret" jsonschema_description:"File with the client secret; without it the client is a public one."`
-	AuthStyle        AuthStyle `yaml:"auth_style" jsonschema:"default=client_secret_basic,enum=client_secret_basic,enum=client_secret_post" jsonschema_description:"How the client secret is sent to the token endpoint."`
-	Scopes           []string  `yaml:"scopes" jsonschema:"default=openid,default=offline_access,uniqueItems=true" jsonschema_description:"Scopes asked for; openid must be among them."`
-	Profile          string    `yaml:"profile" jsonschema:"default=generic,enum=generic,enum=keycloak,enum=entra,enum=okta,enum=auth0,enum=google,enum=cognito,enum=hydra,enum=dex,enum=zitadel,enum=oidc-provider" jsonschema_description:"What to expect of this provider when it refreshes."`
-	Replay           string    `yaml:"replay" jsonschema:"enum=now,enum=late,enum=never" jsonschema_description:"What to do about a refresh whose answer was lost, if not what the profile says: ask again now, ask again late, or never (the session then ends with its access token)."`
+	Issuer              string            `yaml:"issuer" jsonschema:"required,example=https://id.example.com" jsonschema_description:"Issuer identifier, exactly as the provider writes it. http only on localhost."`
+	ClientID            string            `yaml:"client_id" jsonschema:"required,example=my-app" jsonschema_description:"Our client_id at the provider."`
+	ClientSecretFile    string            `yaml:"client_secret_file" jsonschema:"example=/etc/lamplighter/client-secret" jsonschema_description:"File with the client secret; without it the client is a public one."`
+	AuthStyle           AuthStyle         `yaml:"auth_style" jsonschema:"default=client_secret_basic,enum=client_secret_basic,enum=client_secret_post" jsonschema_description:"How the client secret is sent to the token endpoint."`
+	Scopes              []string          `yaml:"scopes" jsonschema:"default=openid,default=offline_access,uniqueItems=true" jsonschema_description:"Scopes asked for; openid must be among them."`
+	AuthorizationParams map[string]string `yaml:"authorization_params" jsonschema_description:"Further parameters of the authorization request, such as prompt, audience or access_type; none that lamplighter sets itself."`
+	Profile             string            `yaml:"profile" jsonschema:"default=generic,enum=generic,enum=keycloak,enum=entra,enum=okta,enum=auth0,enum=google,enum=cognito,enum=hydra,enum=dex,enum=zitadel,enum=oidc-provider" jsonschema_description:"What to expect of this provider when it refreshes."`
+	Replay              string            `yaml:"replay" jsonschema:"enum=now,enum=late,enum=never" jsonschema_description:"What to do about a refresh whose answer was lost, if not what the profile says: ask again now, ask again late, or never (the session then ends with its access token)."`
 }
 
 // AuthStyle is a token_endpoint_auth_method of OpenID Connect Core section 9.

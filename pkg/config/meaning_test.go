@@ -227,3 +227,32 @@ func TestBadHeaders(t *testing.T) {
 	}})
 	mustComplain(t, tests)
 }
+
+// What lamplighter sets itself in an authorization request nobody else sets.
+func TestBadAuthorizationParams(t *testing.T) {
+	t.Parallel()
+	at := func(param string) string {
+		return with("client_id: app", "client_id: app, authorization_params: {"+param+": x}")
+	}
+	const noName = "is not a parameter name (letters, digits, - . _); write one such as prompt: consent"
+	var tests []badCase
+	for name, complaint := range map[string]string{
+		"scope":     ".scope: is set by lamplighter itself; write the scopes into provider.scopes",
+		"client_id": ".client_id: is set by lamplighter itself; write it into provider.client_id",
+		"a b":       `["a b"]: ` + noName, `""`: `[""]: ` + noName, "a&scope": `["a&scope"]: ` + noName,
+		"client_secret": ".client_secret: would show a secret to browsers; write the secret into the file of provider.client_secret_file",
+	} {
+		tests = append(tests, badCase{name, at(name), nil, []string{"config:2:83: provider.authorization_params" + complaint}})
+	}
+	for _, name := range []string{
+		"response_type", "redirect_uri", "state", "nonce", "code_challenge", "code_challenge_method", "response_mode", "request", "request_uri", "dpop_jkt",
+	} {
+		tests = append(tests, badCase{name, at(name), nil, []string{"config:2:83: provider.authorization_params." + name + ": is set by lamplighter itself; remove it"}})
+	}
+	tests = append(tests, badCase{"values", with("client_id: app", `client_id: app, authorization_params: {prompt: "", max_age: 5, audience: }`), nil, []string{
+		"config:2:91: provider.authorization_params.prompt: is empty, which providers read as not given; write a value, or remove it",
+		"config:2:104: provider.authorization_params.max_age: is a number, not text; put it in quotes",
+		"config:2:107: provider.authorization_params.audience: has no value; write one, or remove the key",
+	}})
+	mustComplain(t, tests)
+}

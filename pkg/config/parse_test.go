@@ -81,6 +81,9 @@ func TestFull(t *testing.T) {
 	if c.Headers.Claims["https://example.com/tenant"] != "X-User-Tenant" || c.Headers.UserID != "X-User-ID" {
 		t.Errorf("headers %+v", c.Headers)
 	}
+	if p := c.Provider.AuthorizationParams; len(p) != 2 || p["prompt"] != "consent" || p["audience"] != "https://api.example.com" {
+		t.Errorf("authorization_params %q", p)
+	}
 	if c.Store.Memory != nil || c.Store.Bolt == nil || c.Store.Bolt.Path != "/var/lib/lamplighter/sessions.db" {
 		t.Errorf("store %+v", c.Store)
 	}

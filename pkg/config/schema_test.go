@@ -157,7 +157,7 @@ func TestSchema(t *testing.T) {
 		if n.Description == "" && path != "" && path[len(path)-1] != ']' {
 			t.Errorf("%s has no description", path)
 		}
-		if n.Type == "object" && path != ".headers.claims" && n.AdditionalProperties != false {
+		if n.Type == "object" && path != ".headers.claims" && path != ".provider.authorization_params" && n.AdditionalProperties != false {
 			t.Errorf("%s takes any key", path)
 		}
 	}
@@ -209,6 +209,14 @@ func TestSchemaAndParseAgree(t *testing.T) {
 		wrong := validate(root, document(t, src), "", map[string]bool{})
 		if (err == nil) != good || (len(wrong) == 0) != good {
 			t.Errorf("%q: want good=%v; Parse says %v, schema says %v", extra, good, err, wrong)
+		}
+	}
+	for param, good := range map[string]bool{"{prompt: consent}": true, "{max_age: \"5\"}": true, "{max_age: 5}": false, "[prompt]": false} {
+		src := []byte(with("client_id: app", "client_id: app, authorization_params: "+param))
+		_, err := config.Parse(src, nil)
+		wrong := validate(root, document(t, src), "", map[string]bool{})
+		if (err == nil) != good || (len(wrong) == 0) != good {
+			t.Errorf("authorization_params: %s: want good=%v; Parse says %v, schema says %v", param, good, err, wrong)
 		}
 	}
 	for name, src := range map[string]string{

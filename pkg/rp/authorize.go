@@ -28,6 +28,10 @@ func (p *RP) login(w http.ResponseWriter, r *http.Request) {
 		http.SetCookie(w, cookie.Expire(name, ""))
 	}
 	http.SetCookie(w, mine)
-	redirect(w, http.StatusFound, op.authorize.AuthCodeURL(a.state.Reveal(),
-		oidc.Nonce(a.nonce.Reveal()), oauth2.S256ChallengeOption(a.verifier.Reveal())))
+	var params []oauth2.AuthCodeOption
+	for name, value := range p.opts.AuthorizationParams {
+		params = append(params, oauth2.SetAuthURLParam(name, value))
+	}
+	params = append(params, oidc.Nonce(a.nonce.Reveal()), oauth2.S256ChallengeOption(a.verifier.Reveal()))
+	redirect(w, http.StatusFound, op.authorize.AuthCodeURL(a.state.Reveal(), params...))
 }

@@ -5,10 +5,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -77,6 +79,31 @@ func TestAuthorizationRequest(t *testing.T) {
 		if len(q.Get(name)) < 26 || q.Get(name) == again.Get(name) {
 			t.Errorf("%s is guessable: %q, %q", name, q.Get(name), again.Get(name))
 		}
+	}
+}
+
+func TestAuthorizationParams(t *testing.T) {
+	t.Parallel()
+	plain, _ := withOP(t)
+	w, p := withOP(t, func(o *rp.Options) {
+		o.AuthorizationParams = map[string]string{"prompt": "consent", "audience": "https://api.example.com/?a=1&b"}
+	})
+	b := w.browser()
+	without, at := plain.browser().begin("/").Query(), b.begin("/")
+	q := at.Query()
+	if got := q["prompt"]; len(got) != 1 || got[0] != "consent" {
+		t.Errorf("prompt = %q", got)
+	}
+	if got := q["audience"]; len(got) != 1 || got[0] != "https://api.example.com/?a=1&b" {
+		t.Errorf("audience = %q", got)
+	}
+	q.Del("prompt")
+	q.Del("audience")
+	if got, want := slices.Sorted(maps.Keys(q)), slices.Sorted(maps.Keys(without)); !slices.Equal(got, want) {
+		t.Errorf("the others are %q, want %q", got, want)
+	}
+	if resp := b.get(b.signIn(p, at, "ada")); resp.StatusCode != http.StatusSeeOther {
+		t.Errorf("the login ends with %d", resp.StatusCode)
 	}
 }
 

@@ -40,7 +40,7 @@ type Sessions interface {
 	End(ctx context.Context, id session.ID, why session.Reason) (session.Session, error)
 }
 
-// Options of New. Transport, Claims and Now may be left out.
+// Options of New. AuthorizationParams, Transport, Claims and Now may be left out.
 type Options struct {
 	Issuer   string // of the OP, exactly as it writes it
 	ClientID string
@@ -49,6 +49,9 @@ type Options struct {
 	ClientSecret func() (session.Secret, error)
 	AuthStyle    AuthStyle
 	Scopes       []string // must contain openid
+	// AuthorizationParams are added to the authorization request; none of them is
+	// one that login sets itself.
+	AuthorizationParams map[string]string
 
 	// ExternalURL is the origin the browser sees: scheme and host, no path.
 	ExternalURL *url.URL

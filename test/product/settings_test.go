@@ -40,3 +40,15 @@ func TestRefreshSettingsAreToldAtStart(t *testing.T) {
 		})
 	}
 }
+
+// What the config adds to the authorization request arrives in it.
+func TestAuthorizationParamsAreSent(t *testing.T) {
+	t.Parallel()
+	inFakeTime(t, options{life: time.Minute, provider: "authorization_params: {audience: https://api.example.com}"}, func(w *world) {
+		at := w.browser().VisitOnce("/").Location
+		if !strings.HasPrefix(at, issuer) || !strings.Contains(at, "audience=https%3A%2F%2Fapi.example.com") {
+			w.t.Errorf("the login goes to %s", at)
+		}
+		w.login("ada")
+	})
+}
