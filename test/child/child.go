@@ -68,3 +68,6 @@ func (p *Process) Stop(grace time.Duration) error {
 	}
 	return p.Wait()
 }
+
+// killGroup ends the process and what it has started: all of one process group.
+func (p *Process) killGroup() error { return syscall.Kill(-p.Pid(), syscall.SIGKILL) }

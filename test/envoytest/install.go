@@ -10,8 +10,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"testing"
+
+	"github.com/lamplighter/lamplighter/test/child"
+	"github.com/lamplighter/lamplighter/test/filelock"
 )
 
 // Install returns the path of an Envoy that can run here: the build that
@@ -54,7 +56,7 @@ func installIn(ctx context.Context, dir string, build wheel, log io.Writer) (str
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("create folder for envoy: %w", err)
 	}
-	unlock, err := lockFile(ctx, filepath.Join(dir, "lock"))
+	unlock, err := filelock.Take(ctx, filepath.Join(dir, "lock"))
 	if err != nil {
 		return "", fmt.Errorf("lock %s: %w", dir, err)
 	}
@@ -139,15 +141,8 @@ func pythonWithPip(ctx context.Context, dir string) (string, error) {
 	return filepath.Join(venv, "bin", "python"), nil
 }
 
-// run reports a failed command with what it printed.
 func run(ctx context.Context, name string, args ...string) error {
-	var out bytes.Buffer
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("run %s: %w\n%s", strings.Join(cmd.Args, " "), err, strings.TrimSpace(out.String()))
-	}
-	return nil
+	return child.Run(ctx, exec.Command(name, args...))
 }
 
 // Checkout is the folder of this module's go.mod, at or above the working

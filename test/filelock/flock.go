@@ -1,4 +1,6 @@
-package envoytest
+//go:build linux || darwin
+
+package filelock
 
 import (
 	"context"
@@ -8,9 +10,9 @@ import (
 	"time"
 )
 
-// lockFile takes the exclusive lock on path and returns what gives it back.
+// Take takes the exclusive lock on path and returns what gives it back.
 // The kernel gives it back too when the process dies.
-func lockFile(ctx context.Context, path string) (func(), error) {
+func Take(ctx context.Context, path string) (func(), error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
