@@ -129,12 +129,12 @@ func (a *App) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { a.life.Run(ctx) })
-	if a.cfg.Sweep.Enabled {
-		running.Go(func() { a.refresher.Run(ctx) })
-	}
 	running.Go(func() {
 		if a.relying.Run(ctx) == nil && a.Ready() == nil {
 			a.setServing()
+		}
+		if a.cfg.Sweep.Enabled { // not before: what nobody can be asked for is no failure of a session
+			a.refresher.Run(ctx)
 		}
 	})
 	a.undo.add("stop background work", func(context.Context) error {
