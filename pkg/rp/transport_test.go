@@ -30,7 +30,7 @@ func TestOneTimeTransport(t *testing.T) {
 		}
 		resp.Body.Close()
 	}
-	if ours.IdleConnTimeout <= 0 || ours.IdleConnTimeout > 15*time.Second {
+	if ours.IdleConnTimeout <= 0 || ours.IdleConnTimeout > 3*time.Second/2 {
 		t.Errorf("idle connections are kept for %v", ours.IdleConnTimeout)
 	}
 }
