@@ -3,7 +3,6 @@ package e2e
 import (
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -52,24 +51,9 @@ func fault(t *testing.T, s *stack.Stack, f op.Fault) {
 // flood sends n requests in parallel and returns the bearers the app saw.
 func flood(t *testing.T, b *stack.Browser, n int) []string {
 	t.Helper()
-	answers := make([]stack.Answer, n)
-	var all sync.WaitGroup
-	for i := range n {
-		all.Go(func() {
-			a, err := b.DoOnce(b.Request(http.MethodGet, "/", "Accept: application/json"))
-			if err != nil {
-				t.Errorf("request %d: %v", i, err)
-			}
-			answers[i] = a
-		})
-	}
-	all.Wait()
-	bearers := make([]string, n)
-	for i, a := range answers {
-		if t.Failed() {
-			t.FailNow()
-		}
-		bearers[i] = a.Bearer(t)
+	bearers, err := b.Flood(n)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return bearers
 }

@@ -69,11 +69,18 @@ type Answer struct {
 // answer.
 func (a Answer) Echo(t testing.TB) echo.Request {
 	t.Helper()
-	var r echo.Request
-	if a.Status != http.StatusOK || json.Unmarshal([]byte(a.Body), &r) != nil {
-		t.Fatalf("no answer of the app: %d %s", a.Status, a.Body)
+	r, err := a.echo()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return r
+}
+
+func (a Answer) echo() (r echo.Request, err error) {
+	if a.Status != http.StatusOK || json.Unmarshal([]byte(a.Body), &r) != nil {
+		return r, fmt.Errorf("no answer of the app: %d %s", a.Status, a.Body)
+	}
+	return r, nil
 }
 
 // Request makes a request to the app; path starts with "/". Header lines are
@@ -166,14 +173,15 @@ var (
 	hiddenField = regexp.MustCompile(`<input[^>]*type="hidden"[^>]*name="([^"]*)"[^>]*value="([^"]*)"`)
 )
 
-// SubmitLogin fills the provider's login page with user and follows redirects.
+// SubmitLogin fills the provider's login page with user, whose password is the
+// same where one is asked for, and follows redirects.
 func (b *Browser) SubmitLogin(page Answer, user string) Answer {
 	b.t.Helper()
 	return b.must(b.submitLogin(page, user))
 }
 
 func (b *Browser) submitLogin(page Answer, user string) (Answer, error) {
-	form := url.Values{"username": {user}}
+	form := url.Values{"username": {user}, "password": {user}}
 	for _, m := range hiddenField.FindAllStringSubmatch(page.Body, -1) {
 		form.Set(m[1], html.UnescapeString(m[2]))
 	}
@@ -225,11 +233,24 @@ func (b *Browser) Cookie(name string) string {
 // Bearer is the access token the app saw; the test fails if it saw none.
 func (a Answer) Bearer(t testing.TB) string {
 	t.Helper()
-	lines := a.Echo(t).Headers["authorization"]
-	if len(lines) != 1 || !strings.HasPrefix(lines[0], "Bearer ") {
-		t.Fatalf("authorization at the app: %q, want one Bearer line", lines)
+	token, err := a.AccessToken()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return strings.TrimPrefix(lines[0], "Bearer ")
+	return token
+}
+
+// AccessToken is Bearer for goroutines, which must not end the test.
+func (a Answer) AccessToken() (string, error) {
+	r, err := a.echo()
+	if err != nil {
+		return "", err
+	}
+	lines := r.Headers["authorization"]
+	if len(lines) != 1 || !strings.HasPrefix(lines[0], "Bearer ") {
+		return "", fmt.Errorf("authorization at the app: %q, want one Bearer line", lines)
+	}
+	return strings.TrimPrefix(lines[0], "Bearer "), nil
 }
 
 // String is for failure messages.

@@ -17,7 +17,7 @@ func (s *Stack) startOP(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Issuer = "http://" + listener.Addr().String()
+	s.Issuer, s.providerConfig = "http://"+listener.Addr().String(), "profile: generic"
 	o := op.Options{
 		Issuer: s.Issuer, AccessTokenLife: s.opts.AccessTokenLife,
 		Clients: []op.Client{{

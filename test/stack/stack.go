@@ -26,6 +26,8 @@ type Options struct {
 	Config string
 	// Bootstrap is envoytest.Shipped when empty.
 	Bootstrap string
+	// Mutate changes the bootstrap, as in envoytest.Options.
+	Mutate func(bootstrap map[string]any) error
 	// Env is added to lamplighter's environment, as in os.Environ.
 	Env []string
 	// Plain runs a binary without the race detector, whatever the test has: the one
@@ -40,12 +42,16 @@ type Options struct {
 	CrashPoints bool
 	// Listen, if set, wraps what the OP listens on.
 	Listen func(net.Listener) net.Listener
+	// Foreign starts another OpenID Provider than that of test/op, where the app at
+	// url, an origin, is registered. It returns the issuer, and what the config has
+	// to say of it: "profile: keycloak". Stack.OP is nil then.
+	Foreign func(t testing.TB, url string) (issuer, config string)
 }
 
 // Stack is one running product.
 type Stack struct {
 	Dir         string
-	OP          *op.Provider
+	OP          *op.Provider // nil with Options.Provider
 	Issuer      string
 	App         *echo.API
 	Envoy       *envoytest.Envoy
@@ -56,6 +62,8 @@ type Stack struct {
 	opts   Options
 	app    string           // address
 	server *httptest.Server // of the provider; nil while it is away
+	// providerConfig is what the config says of the provider, beside its issuer.
+	providerConfig string
 }
 
 // Client registered at the OP.
@@ -85,7 +93,7 @@ func Start(t testing.TB, o Options) *Stack {
 func (s *Stack) startEnvoy(t testing.TB, listen string) {
 	t.Helper()
 	s.Envoy = envoytest.Run(t, envoytest.Options{
-		Bootstrap: s.opts.Bootstrap, AuthzAddress: s.CheckAddress(), AppAddress: s.app, Listen: listen,
+		Bootstrap: s.opts.Bootstrap, AuthzAddress: s.CheckAddress(), AppAddress: s.app, Listen: listen, Mutate: s.opts.Mutate,
 	})
 }
 
@@ -111,7 +119,11 @@ func Prepare(t testing.TB, o Options) *Stack {
 func (s *Stack) prepare(t testing.TB, o Options) {
 	t.Helper()
 	s.opts = o
-	s.startOP(t)
+	if o.Foreign != nil {
+		s.Issuer, s.providerConfig = o.Foreign(t, s.URL)
+	} else {
+		s.startOP(t)
+	}
 	s.Lamplighter = s.NewLamplighter(t, s.WriteConfig(t, o.Config), o.Env)
 	s.Lamplighter.binary = binaryOf(o)
 }
@@ -159,7 +171,7 @@ func (s *Stack) WriteConfig(t testing.TB, over string) string {
 	lines := []string{
 		fmt.Sprintf("listen: {check: %q, admin: \"127.0.0.1:0\"}", s.CheckAddress()),
 		"external_url: " + s.URL,
-		fmt.Sprintf("provider: {issuer: %q, client_id: %s, client_secret_file: %q}", s.Issuer, ClientID, s.File("client-secret")),
+		fmt.Sprintf("provider: {issuer: %q, client_id: %s, client_secret_file: %q, %s}", s.Issuer, ClientID, s.File("client-secret"), s.providerConfig),
 		fmt.Sprintf("session: {keys_file: %q}", keys),
 		fmt.Sprintf("store: {bolt: {path: %q}}", s.File("sessions.db")),
 		"headers: {user_id: X-User-ID, email: X-User-Email, name: X-User-Name, auth_time: X-Auth-Time, session_id: X-Session-ID}",
