@@ -9,17 +9,17 @@ FUZZTIME ?= 10s
 # What `make test-envoys` leaves to `make test`.
 OF_TIME = TestTenSecondTokens|TestAThousandRequestsOnADueSession|TestSIGTERMFinishesRefreshesUnderWay|TestASecondSignalStopsAtOnce
 
-.PHONY: help demo ci test test-envoys long day crash crash-short soak soak-short outage bench-quick bench fuzz lint vet build envoy
+.PHONY: help demo ci test test-envoys test-providers soak-providers long day crash crash-short soak soak-short outage bench-quick bench fuzz lint vet build envoy
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
 demo: envoy build ## run everything on this machine: http://localhost:$DEMO_PORT/ (8080)
 	@go build -o bin/demo ./test/demo
 	@exec bin/demo
 
 # The last one's closing lines are the run's.
-ci: lint long crash-short soak-short test-envoys bench-quick test ## everything that must hold before a change is taken
+ci: lint long test-providers crash-short soak-short test-envoys bench-quick test ## everything that must hold before a change is taken
 
 test: envoy vet ## install what is needed and run every test
 	go test -race ./...
@@ -37,6 +37,12 @@ test-envoys: ## the facts about Envoy and the end-to-end tests on each supported
 			| awk '{ print } /no test(s to run| files)/ { empty = 1 } END { exit empty }' || failed+=" $$version"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "failed on Envoy$$failed"; exit 1; fi
+
+test-providers: envoy ## exactly one refresh, on npm's oidc-provider and on Keycloak, which are installed
+	go test -tags providers -count=1 -timeout 20m -v ./test/providers
+
+soak-providers: envoy ## the same with ten minutes of mixed traffic on each
+	go test -tags providers -count=1 -timeout 60m -v ./test/providers -args -mixed 10m
 
 long: day ## the long suites at full size, without the race detector
 	go test -count=1 -timeout 20m -run '^(TestAHundredThousandLogins|TestHalfAnHourOfOutage)$$' ./pkg/refresh
@@ -93,6 +99,7 @@ vet:
 	go vet ./...
 	go vet -tags soak ./test/soak
 	go vet -tags crash ./pkg/app ./test/crash
+	go vet -tags providers ./test/providers
 
 build: ## build the commands into bin/
 	go build -o bin/ ./cmd/...
