@@ -95,6 +95,10 @@ func (s *storage) unlock() {
 	}
 }
 
+// deadKept is how long after its end an access token is known: whoever was told a
+// longer life may serve it first when it is over.
+const deadKept = 2 * time.Minute
+
 // sweep forgets, at most once a minute, what time has made useless. Refresh
 // tokens stay for ever: a spent one must be recognised whenever it comes back.
 // It waits until a share of the access tokens is new, so that many long-lived
@@ -106,7 +110,7 @@ func (s *storage) sweep(now time.Time) {
 	s.sweepAt, s.issued = now.Add(time.Minute), 0
 	maps.DeleteFunc(s.requests, func(_ string, r *authRequest) bool { return now.Sub(r.created) > authRequestLife })
 	maps.DeleteFunc(s.codes, func(_ digest, id string) bool { return s.requests[id] == nil })
-	maps.DeleteFunc(s.accesses, func(_ string, t *accessToken) bool { return !now.Before(t.expires) })
+	maps.DeleteFunc(s.accesses, func(_ string, t *accessToken) bool { return now.Sub(t.expires) >= deadKept })
 }
 
 // GetClientByClientID implements zop.OPStorage. Any other error than an
