@@ -234,10 +234,12 @@ func (l *Lamplighter) Metric(series string) float64 {
 // Done is closed when the process that runs now has ended.
 func (l *Lamplighter) Done() <-chan struct{} { return l.proc.Done() }
 
-// Kill is kill -9, and waits for the end.
+// Kill is kill -9, and waits for the end. Whoever sees the end may start another
+// process meanwhile.
 func (l *Lamplighter) Kill() {
-	_ = l.proc.Signal(syscall.SIGKILL)
-	_ = l.proc.Wait()
+	proc := l.proc
+	_ = proc.Signal(syscall.SIGKILL)
+	_ = proc.Wait()
 }
 
 // Terminate is SIGTERM; it returns how the process ended.
