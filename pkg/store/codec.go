@@ -33,19 +33,50 @@ type Meta struct {
 
 // Encode seals r.
 func (c Codec) Encode(r Record) ([]byte, error) {
-	h, err := json.Marshal(headOf(r.Session))
+	h, sealed, err := c.Seal(r.Session)
 	if err != nil {
-		return nil, fmt.Errorf("encode record: %w", err)
-	}
-	plain, err := json.Marshal(bodyOf(r.Session))
-	if err != nil {
-		return nil, fmt.Errorf("encode record: %w", err)
+		return nil, err
 	}
 	m, err := json.Marshal(metaOf(r))
 	if err != nil {
 		return nil, fmt.Errorf("encode record: %w", err)
 	}
-	return frame(h, m, c.records.Seal(plain, aad(h))), nil
+	return frame(h, m, sealed), nil
+}
+
+// Seal is what a backend stores of s that keeps the parts of a record apart: the
+// head, plain, and the sealed body, which it binds.
+func (c Codec) Seal(s session.Session) (plainHead, sealed []byte, err error) {
+	h, err := json.Marshal(headOf(s))
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode session: %w", err)
+	}
+	plain, err := json.Marshal(bodyOf(s))
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode session: %w", err)
+	}
+	return h, c.records.Seal(plain, aad(h)), nil
+}
+
+// Open is the session that Seal was given; the errors are those of Decode.
+func (c Codec) Open(plainHead, sealed []byte) (session.Session, error) {
+	var h head
+	if json.Unmarshal(plainHead, &h) != nil || !h.possible() {
+		return session.Session{}, unreadable(errors.New("head is impossible"))
+	}
+	return c.open(h, plainHead, sealed)
+}
+
+func (c Codec) open(h head, rawHead, sealed []byte) (session.Session, error) {
+	plain, err := c.records.Open(sealed, aad(rawHead))
+	if err != nil {
+		return session.Session{}, unreadable(err)
+	}
+	var b body
+	if err := json.Unmarshal(plain, &b); err != nil || !b.possible() {
+		return session.Session{}, unreadable(errors.New("body is not that of a session")) // the error itself may quote a token
+	}
+	return sessionOf(h, b), nil
 }
 
 // WithMeta is encoded with everything of r but the session, which must be the
@@ -74,15 +105,11 @@ func (c Codec) Decode(encoded []byte) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	plain, err := c.records.Open(sealed, aad(rawHead))
+	s, err := c.open(h, rawHead, sealed)
 	if err != nil {
-		return Record{}, unreadable(err)
+		return Record{}, err
 	}
-	var b body
-	if err := json.Unmarshal(plain, &b); err != nil || !b.possible() {
-		return Record{}, unreadable(errors.New("body is not that of a session")) // the error itself may quote a token
-	}
-	return record(h, m, b), nil
+	return record(s, m), nil
 }
 
 // DecodeMeta reads what needs no key.

@@ -175,29 +175,33 @@ func possible(history []outcome) bool {
 // possible keeps out what Encode could not write again.
 func (b body) possible() bool { return b.Lifetime >= 0 && b.Issued.Add(b.Lifetime).Year() <= 9999 }
 
-func record(h head, m meta, b body) Record {
-	r := Record{
-		Session: session.Session{
-			ID: session.ID(h.ID), Revision: h.Revision, App: h.App, Provider: h.Provider,
-			Token: session.Token{
-				Access:  session.AccessToken{Secret: session.NewSecret(b.Access)},
-				Refresh: session.RefreshToken{Secret: session.NewSecret(b.Refresh)},
-				ID:      session.IDToken{Secret: session.NewSecret(b.IDToken)},
-				Issued:  b.Issued.Time, Lifetime: b.Lifetime,
-			},
-			Identity: session.Identity{
-				Subject: b.Subject, SID: b.SID, Email: b.Email, Name: b.Name, AuthTime: b.AuthTime.Time, Claims: b.Claims,
-			},
-			CreatedAt: b.CreatedAt.Time, EndsAt: b.EndsAt.Time, SweepAt: b.SweepAt.Time,
+func sessionOf(h head, b body) session.Session {
+	return session.Session{
+		ID: session.ID(h.ID), Revision: h.Revision, App: h.App, Provider: h.Provider,
+		Token: session.Token{
+			Access:  session.AccessToken{Secret: session.NewSecret(b.Access)},
+			Refresh: session.RefreshToken{Secret: session.NewSecret(b.Refresh)},
+			ID:      session.IDToken{Secret: session.NewSecret(b.IDToken)},
+			Issued:  b.Issued.Time, Lifetime: b.Lifetime,
 		},
-		Fence: m.Fence, InDoubt: m.InDoubt, ReplayAt: m.ReplayAt.Time, NotBefore: m.NotBefore.Time,
+		Identity: session.Identity{
+			Subject: b.Subject, SID: b.SID, Email: b.Email, Name: b.Name, AuthTime: b.AuthTime.Time, Claims: b.Claims,
+		},
+		CreatedAt: b.CreatedAt.Time, EndsAt: b.EndsAt.Time, SweepAt: b.SweepAt.Time,
+	}
+}
+
+func record(s session.Session, m meta) Record {
+	r := Record{
+		Session: s,
+		Fence:   m.Fence, InDoubt: m.InDoubt, ReplayAt: m.ReplayAt.Time, NotBefore: m.NotBefore.Time,
 		Failures: m.Failures, LastClass: m.LastClass, Tries: m.Tries, Used: m.Used.Time, DueAt: m.DueAt.Time,
 		History: historyOf(m.History),
 	}
 	copy(r.Committed[:], m.Committed)
 	if a := m.Attempt; a != nil {
 		r.Attempt = &Attempt{
-			ID: AttemptID(a.ID), SessionID: r.Session.ID, Revision: h.Revision, Fence: a.Fence,
+			ID: AttemptID(a.ID), SessionID: s.ID, Revision: s.Revision, Fence: a.Fence,
 			InDoubt: a.InDoubt, Tries: a.Tries, Owner: a.Owner, FoundReplayAt: a.FoundReplayAt.Time,
 			Began: a.Began.Time, By: a.By,
 		}

@@ -161,15 +161,15 @@ type DueEntry struct {
 	Exp      time.Time
 }
 
-// lateAfter is how long an entry may wait in the queue of a sweep that keeps up.
-const lateAfter = time.Second
+// LateAfter is how long an entry may wait in the queue of a sweep that keeps up.
+const LateAfter = time.Second
 
 // Late tells that e has waited for its turn until its access token expired: the
 // sweep does not keep up, and the request path owns e. Without this an overloaded
 // sweep would work on tokens that nobody can use any more. A retry that meets the
 // expiry without such a wait is not late: nobody may come for a long time.
 func (e DueEntry) Late(now time.Time) bool {
-	return !now.Before(e.Exp) && now.Sub(e.DueAt) > lateAfter
+	return !now.Before(e.Exp) && now.Sub(e.DueAt) > LateAfter
 }
 
 // Tombstone is what is left of an ended session until its absolute end.

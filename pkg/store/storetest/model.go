@@ -17,6 +17,8 @@ type model struct {
 	open      *store.Attempt
 	openUntil time.Time // ReplayAt of its intent
 	alive     bool      // its owner
+	leased    bool      // the owner is alive until lease, and no longer
+	lease     time.Time
 	fence     uint64
 	begun     int       // since the last Commit
 	spent     bool      // perhaps: the refresh token is in doubt
@@ -60,7 +62,7 @@ func (m *model) begin(rev session.Revision, in store.Intent, now time.Time) (sto
 	if m.open != nil && m.open.ID == in.AttemptID {
 		return *m.open, nil
 	}
-	if m.open != nil && m.alive {
+	if m.open != nil && m.alive && !(m.leased && !now.Before(m.lease)) {
 		return store.Attempt{}, session.ErrBusy
 	}
 	if m.notBefore.After(now) && !in.Force {
@@ -79,10 +81,12 @@ func (m *model) begin(rev session.Revision, in store.Intent, now time.Time) (sto
 		InDoubt: m.spent, Tries: m.begun, Owner: in.Owner, FoundReplayAt: m.replayAt, Began: now, By: in.By,
 	}
 	m.openUntil, m.alive = in.ReplayAt, true
+	m.lease = now.Add(max(in.Lease, in.Deadline+2*time.Second))
 	return *m.open, nil
 }
 
-func (m *model) extend(a store.Attempt) error {
+// holds is nil if a is the open attempt.
+func (m *model) holds(a store.Attempt) error {
 	switch {
 	case m.ended:
 		return session.ErrEnded
@@ -90,6 +94,14 @@ func (m *model) extend(a store.Attempt) error {
 		return session.ErrMoved
 	}
 	return nil
+}
+
+func (m *model) extend(a store.Attempt, until time.Time) error {
+	err := m.holds(a)
+	if err == nil {
+		m.lease = session.Later(m.lease, until)
+	}
+	return err
 }
 
 func (m *model) commit(a store.Attempt, next session.Session) error {
@@ -101,12 +113,12 @@ func (m *model) commit(a store.Attempt, next session.Session) error {
 	case m.current.Revision != a.Revision:
 		return session.ErrMoved
 	}
-	*m = model{current: next, madeBy: a.ID, fence: m.fence, used: m.used, past: append(m.past, outcome(a, session.Renewed))}
+	*m = model{current: next, leased: m.leased, madeBy: a.ID, fence: m.fence, used: m.used, past: append(m.past, outcome(a, session.Renewed))}
 	return nil
 }
 
 func (m *model) fail(a store.Attempt, f session.Failure) error {
-	if err := m.extend(a); err != nil {
+	if err := m.holds(a); err != nil {
 		return err
 	}
 	if f.Sent {

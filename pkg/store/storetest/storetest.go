@@ -22,6 +22,10 @@ type Backend struct {
 	// Restart returns another incarnation over the same durable state, as after
 	// kill -9: nothing of old's memory may come along, and old is not used again.
 	Restart func(t testing.TB, old Full) Full
+	// Leased says that processes share the store: an attempt's owner is alive until
+	// its lease has run out and its deadline is over by two seconds, and not for as
+	// long as its incarnation lives. Restart outlasts the lease of the suite.
+	Leased bool
 	// Sleep lets time pass on the store's clock and on this process's. Nil is
 	// time.Sleep: fake in the bubble that a nil Wrap gives to each subtest.
 	Sleep func(time.Duration)

@@ -19,7 +19,7 @@ func walkAll(p *probe) {
 	const walks, steps = 60, 25
 	for n := range uint64(walks) {
 		s := p.create()
-		w := &walk{probe: p, rng: rand.New(rand.NewPCG(n, 2)), id: s.ID, m: model{current: s, used: s.CreatedAt}}
+		w := &walk{probe: p, rng: rand.New(rand.NewPCG(n, 2)), id: s.ID, m: model{current: s, used: s.CreatedAt, leased: p.b.Leased}}
 		for step := range steps {
 			what := w.step()
 			if !w.agrees() {
@@ -51,7 +51,7 @@ func (w *walk) step() string {
 		return w.stepCommit()
 	case n < 78:
 		a := w.attempt()
-		w.equal("Extend", w.s.Extend(w.ctx, a, time.Minute), w.m.extend(a))
+		w.equal("Extend", w.s.Extend(w.ctx, a, time.Minute), w.m.extend(a, time.Now().Add(time.Minute)))
 		return "Extend"
 	case n < 82:
 		return w.stepEnd()
@@ -64,7 +64,7 @@ func (w *walk) step() string {
 		return "Touch"
 	case n < 92:
 		w.restart()
-		w.m.alive = false
+		w.m.alive = w.m.leased && w.m.alive
 		return "a restart"
 	default:
 		w.b.Sleep(time.Duration(w.rng.IntN(20)) * time.Minute)

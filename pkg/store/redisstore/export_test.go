@@ -1,0 +1,12 @@
+package redisstore
+
+import "time"
+
+// At is s on another clock than the server's.
+func (s *Store) At(now func() time.Time) *Store {
+	s.now = now
+	return s
+}
+
+// Prefix is that of every key of s.
+func (s *Store) Prefix() string { return s.prefix }

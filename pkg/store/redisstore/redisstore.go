@@ -1,0 +1,191 @@
+package redisstore
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/lamplighter/lamplighter/pkg/seal"
+	"github.com/lamplighter/lamplighter/pkg/session"
+	"github.com/lamplighter/lamplighter/pkg/store"
+	"github.com/redis/rueidis"
+)
+
+const (
+	// shards is how many parts the sessions are in: each is one slot of a cluster,
+	// and is swept by one replica.
+	shards = 64
+	// keptAfterEnd is how long a session's key outlives the session: the reaper comes
+	// within minutes and has its tokens revoked. It bounds what is left behind when
+	// nobody comes.
+	keptAfterEnd = time.Hour
+)
+
+// Options of Open.
+type Options struct {
+	Client rueidis.ClientOption
+	// Prefix of every key.
+	Prefix string
+	Keys   *seal.Keyring
+	Log    *slog.Logger
+}
+
+// Store implements store.Store and store.Index over one Redis or Valkey.
+type Store struct {
+	client rueidis.Client
+	prefix string
+	codec  store.Codec
+	log    *slog.Logger
+	lua    scripts
+	now    func() time.Time // for tests; nil: the server's clock
+	seen   revisions
+
+	mu   sync.Mutex
+	told map[session.ID]bool // whose record could not be read
+}
+
+// Open connects. The error says what the server answered; Close ends it.
+func Open(o Options) (*Store, error) {
+	lua, err := readScripts()
+	if err != nil {
+		return nil, err
+	}
+	client, err := rueidis.NewClient(o.Client)
+	if err != nil {
+		return nil, fmt.Errorf("connect to redis: %w", err)
+	}
+	return &Store{
+		client: client, prefix: o.Prefix, codec: store.NewCodec(o.Keys), log: o.Log, lua: lua,
+		told: make(map[session.ID]bool),
+	}, nil
+}
+
+// Close ends every connection.
+func (s *Store) Close() error {
+	s.client.Close()
+	return nil
+}
+
+// shard is the part of the keys that a cluster places them by: what belongs to one
+// session, and to its shard, is in one place and changes in one step.
+func shard(id session.ID) int { return int(id[0]) % shards }
+
+func (s *Store) shardKey(shard int, name string) string {
+	return fmt.Sprintf("%s:{%02x}:%s", s.prefix, shard, name)
+}
+
+func (s *Store) key(id session.ID) string {
+	return s.shardKey(shard(id), "session:") + hex.EncodeToString(id[:])
+}
+
+func (s *Store) keys(id session.ID) []string {
+	n := shard(id)
+	return []string{s.key(id), s.shardKey(n, "due"), s.shardKey(n, "used"), s.shardKey(n, "ends")}
+}
+
+// clock is the time the scripts go by: empty, for the server's own.
+func (s *Store) clock() string {
+	if s.now == nil {
+		return ""
+	}
+	return stamp(s.now())
+}
+
+// step runs one script on one session. What it answers with is a word, and for some
+// the session's fields.
+func (s *Store) step(ctx context.Context, l *rueidis.Lua, id session.ID, args ...string) (map[string]string, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, unavailable(err)
+	}
+	answer, err := l.Exec(ctx, s.client, s.keys(id), append([]string{s.clock(), string(id[:])}, args...)).ToArray()
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return verdict(answer)
+}
+
+func verdict(answer []rueidis.RedisMessage) (of map[string]string, err error) {
+	if len(answer) == 0 {
+		return nil, unavailable(errors.New("the script answers nothing"))
+	}
+	word, err := answer[0].ToString()
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	if len(answer) > 1 {
+		if of, err = answer[1].AsStrMap(); err != nil {
+			return nil, unavailable(err)
+		}
+	}
+	switch word {
+	case "ok":
+		return of, nil
+	case "missing":
+		return nil, session.ErrNotFound
+	case "ended":
+		return nil, tombstone(of)
+	case "exists":
+		return nil, session.ErrExists
+	case "moved":
+		return of, session.ErrMoved
+	case "busy":
+		return of, session.ErrBusy
+	case "not_yet":
+		return of, session.ErrNotYet
+	case "index":
+		return nil, errIndexFirst
+	}
+	return nil, unavailable(fmt.Errorf("the script answers %q", word))
+}
+
+// unavailable keeps the caller's cause out: one that is a sentinel would pass for an
+// answer of the store.
+func unavailable(err error) error {
+	return fmt.Errorf("%w: %v", session.ErrUnavailable, err)
+}
+
+// Get implements store.Store.
+func (s *Store) Get(ctx context.Context, id session.ID) (store.Record, error) {
+	if err := ctx.Err(); err != nil {
+		return store.Record{}, unavailable(err)
+	}
+	seen := s.seen.newest(id) // before the read: a Commit beside it is no failover
+	of, err := s.client.Do(ctx, s.client.B().Hgetall().Key(s.key(id)).Build()).AsStrMap()
+	switch {
+	case err != nil:
+		return store.Record{}, unavailable(err)
+	case of["reason"] != "":
+		return store.Record{}, tombstone(of)
+	case len(of) == 0:
+		return store.Record{}, session.ErrNotFound
+	}
+	r, err := s.decode(id, of)
+	if err == nil && r.Session.Revision < seen {
+		return store.Record{}, fmt.Errorf("%w: a failover has lost the newest revision", session.ErrUnavailable)
+	}
+	return r, err
+}
+
+func (s *Store) decode(id session.ID, of map[string]string) (store.Record, error) {
+	r, err := s.record(id, of)
+	if err != nil {
+		s.alarm(id, err)
+		return store.Record{}, err
+	}
+	s.seen.saw(id, r.Session.Revision)
+	return r, nil
+}
+
+// alarm tells of each session once: its browser asks again and again.
+func (s *Store) alarm(id session.ID, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.told[id] {
+		s.told[id] = true
+		s.log.Error("session record cannot be read", "session", id, "error", err)
+	}
+}

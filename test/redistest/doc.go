@@ -1,0 +1,3 @@
+// Package redistest runs real Redis servers on loopback for tests. A missing
+// redis-server is a failed test, never a skip.
+package redistest
