@@ -159,3 +159,12 @@ func TestContract(t *testing.T) {
 	t.Parallel()
 	contract(t, redistest.Start(t).Addr)
 }
+
+func TestContractOnACluster(t *testing.T) {
+	t.Parallel()
+	var addresses []string
+	for _, s := range redistest.Cluster(t, 3) {
+		addresses = append(addresses, s.Addr)
+	}
+	contract(t, addresses...)
+}

@@ -19,13 +19,7 @@ func (s *Store) Due(ctx context.Context, before, usedSince time.Time, limit int)
 	if err := ctx.Err(); err != nil {
 		return nil, time.Time{}, unavailable(err)
 	}
-	var calls []rueidis.LuaExec
-	for n := range shards {
-		calls = append(calls, rueidis.LuaExec{
-			Keys: []string{s.shardKey(n, "due")},
-			Args: []string{s.shardKey(n, "session:"), stamp(before), stamp(before.Add(-store.LateAfter)), stamp(usedSince), decimal(limit)},
-		})
-	}
+	calls := s.inShards([]string{"due"}, stamp(before), stamp(before.Add(-store.LateAfter)), stamp(usedSince), decimal(limit))
 	var page []store.DueEntry
 	var next time.Time
 	for _, answer := range s.each(ctx, s.lua.due, calls) {
@@ -88,9 +82,9 @@ func (s *Store) Touch(ctx context.Context, used map[session.ID]time.Time) error 
 	if err := ctx.Err(); err != nil {
 		return unavailable(err)
 	}
-	calls := make([]rueidis.LuaExec, 0, len(used))
+	calls := make([]call, 0, len(used))
 	for id, at := range used {
-		calls = append(calls, rueidis.LuaExec{Keys: s.keys(id), Args: []string{s.clock(), string(id[:]), stamp(at)}})
+		calls = append(calls, call{keys: s.keys(id), args: []string{s.clock(), string(id[:]), stamp(at)}})
 	}
 	for _, answer := range s.each(ctx, s.lua.touch, calls) {
 		if err := answer.Error(); err != nil {
@@ -130,13 +124,7 @@ func (s *Store) Reap(ctx context.Context, now, unusedSince time.Time, limit int)
 	if err := ctx.Err(); err != nil {
 		return nil, unavailable(err)
 	}
-	var calls []rueidis.LuaExec
-	for n := range shards {
-		calls = append(calls, rueidis.LuaExec{
-			Keys: []string{s.shardKey(n, "due"), s.shardKey(n, "used"), s.shardKey(n, "ends")},
-			Args: []string{s.shardKey(n, "session:"), stamp(now), stamp(unusedSince), decimal(limit)},
-		})
-	}
+	calls := s.inShards([]string{"used", "ends"}, stamp(now), stamp(unusedSince), decimal(limit))
 	over := make(map[session.ID]bool)
 	for _, answer := range s.each(ctx, s.lua.reap, calls) {
 		members, err := answer.AsStrSlice()

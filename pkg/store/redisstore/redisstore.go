@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/seal"
@@ -16,9 +17,6 @@ import (
 )
 
 const (
-	// shards is how many parts the sessions are in: each is one slot of a cluster,
-	// and is swept by one replica.
-	shards = 64
 	// keptAfterEnd is how long a session's key outlives the session: the reaper comes
 	// within minutes and has its tokens revoked. It bounds what is left behind when
 	// nobody comes.
@@ -28,21 +26,30 @@ const (
 // Options of Open.
 type Options struct {
 	Client rueidis.ClientOption
-	// Prefix of every key.
+	// Prefix of every key: letters, digits, "-", "_", "." and ":".
 	Prefix string
-	Keys   *seal.Keyring
-	Log    *slog.Logger
+	// Owner names this process among the replicas; empty for one that only looks.
+	Owner string
+	// MaxStale is how long after the last sign of the server what is in memory is
+	// still good; see Coherent.
+	MaxStale time.Duration
+	Keys     *seal.Keyring
+	Log      *slog.Logger
 }
 
 // Store implements store.Store and store.Index over one Redis or Valkey.
 type Store struct {
-	client rueidis.Client
-	prefix string
-	codec  store.Codec
-	log    *slog.Logger
-	lua    scripts
-	now    func() time.Time // for tests; nil: the server's clock
-	seen   revisions
+	client   rueidis.Client
+	prefix   string
+	owner    string
+	maxStale time.Duration
+	codec    store.Codec
+	log      *slog.Logger
+	lua      scripts
+	now      func() time.Time // for tests; nil: the server's clock
+	seen     revisions
+	mine     atomic.Pointer[[]int] // shards to look after; nil: all
+	coherence
 
 	mu   sync.Mutex
 	told map[session.ID]bool // whose record could not be read
@@ -59,8 +66,8 @@ func Open(o Options) (*Store, error) {
 		return nil, fmt.Errorf("connect to redis: %w", err)
 	}
 	return &Store{
-		client: client, prefix: o.Prefix, codec: store.NewCodec(o.Keys), log: o.Log, lua: lua,
-		told: make(map[session.ID]bool),
+		client: client, prefix: o.Prefix, owner: o.Owner, maxStale: o.MaxStale,
+		codec: store.NewCodec(o.Keys), log: o.Log, lua: lua, told: make(map[session.ID]bool),
 	}, nil
 }
 
@@ -97,11 +104,11 @@ func (s *Store) clock() string {
 
 // step runs one script on one session. What it answers with is a word, and for some
 // the session's fields.
-func (s *Store) step(ctx context.Context, l *rueidis.Lua, id session.ID, args ...string) (map[string]string, error) {
+func (s *Store) step(ctx context.Context, what script, id session.ID, args ...string) (map[string]string, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, unavailable(err)
 	}
-	answer, err := l.Exec(ctx, s.client, s.keys(id), append([]string{s.clock(), string(id[:])}, args...)).ToArray()
+	answer, err := s.run(ctx, what, call{s.keys(id), append([]string{s.clock(), string(id[:])}, args...)}).ToArray()
 	if err != nil {
 		return nil, unavailable(err)
 	}

@@ -35,11 +35,11 @@ func (s *Store) list(ctx context.Context, ses session.Session) error {
 	if s.now != nil {
 		life = ses.EndsAt.Sub(s.now())
 	}
-	var calls []rueidis.LuaExec
+	var calls []call
 	for _, k := range store.SubjectKeys(ses) {
-		calls = append(calls, rueidis.LuaExec{
-			Keys: []string{s.subjectKey(s.codec.SubjectSum(k))},
-			Args: []string{string(ses.ID[:]), decimal(uint64(max(0, life.Milliseconds()) + keptAfterEnd.Milliseconds()))},
+		calls = append(calls, call{
+			keys: []string{s.subjectKey(s.codec.SubjectSum(k))},
+			args: []string{string(ses.ID[:]), decimal(uint64(max(0, life.Milliseconds()) + keptAfterEnd.Milliseconds()))},
 		})
 	}
 	for _, answer := range s.each(ctx, s.lua.list, calls) {

@@ -14,4 +14,5 @@ redis.call('HDEL', S, 'attempt', 'attempt_doubt', 'owner', 'by', 'began', 'lease
 redis.call('HSET', S, 'history', lines, 'committed', ARGV[4], unpack(ARGV, 12))
 expire(ARGV[10], ARGV[3])
 redis.call('ZADD', ENDS, score(ARGV[10]), ID)
+tell(ARGV[6])
 return {'ok'}

@@ -16,4 +16,5 @@ redis.call('ZREM', USED, ID)
 redis.call('DEL', S)
 set({reason = ARGV[9], at = NOW, ends = f.ends, history = lines})
 expire(f.ends, ARGV[3])
+tell('')
 return {'ok', all}

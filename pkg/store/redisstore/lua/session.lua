@@ -7,6 +7,7 @@
 -- the order of text. The empty string is no time, and before every other.
 local S, DUE, USED, ENDS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local ID = ARGV[2]
+local CHANGED = string.match(S, '^(.-):{') .. ':changed'
 
 local function micros()
   if ARGV[1] ~= '' then return tonumber(string.sub(ARGV[1], 1, 16)) end
@@ -87,3 +88,6 @@ local function expire(t, grace_ms)
   local left = (tonumber(score(t)) - NOW_US) / 1000
   redis.call('PEXPIRE', S, string.format('%.0f', math.max(1, left + tonumber(grace_ms))))
 end
+
+-- tell tells every replica of a new revision, or of the end: then none is given.
+local function tell(revision) redis.call('PUBLISH', CHANGED, ID .. revision) end

@@ -1,0 +1,158 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lamplighter/lamplighter/pkg/session"
+	"github.com/redis/rueidis"
+)
+
+// coherence is how far what this process remembers can be trusted.
+type coherence struct {
+	until atomic.Int64  // wall time in ns
+	epoch atomic.Uint64 // of the subscription; what was read in an earlier one may have changed unheard
+}
+
+// Coherent tells whether what was read from the store in this epoch, and not told of
+// since, is still good. It is not while the server has not been heard for MaxStale.
+func (s *Store) Coherent() (epoch uint64, ok bool) {
+	return s.epoch.Load(), time.Now().UnixNano() < s.until.Load()
+}
+
+// Changed is told that another replica, or this one, has made a revision, or ended
+// the session: then rev is 0.
+type Changed func(id session.ID, rev session.Revision)
+
+// Run makes this process one of the replicas until ctx ends: it says that it is
+// there, looks after its shards, and passes on what changes. It hears itself: only
+// what went all the way round proves that the others' changes come, too.
+func (s *Store) Run(ctx context.Context, changed Changed) {
+	s.mine.Store(new([]int))
+	var running sync.WaitGroup
+	defer running.Wait()
+	beats := new(beats)
+	running.Go(func() { s.listen(ctx, beats, changed) })
+	tick := time.NewTicker(beatEvery)
+	defer tick.Stop()
+	for {
+		s.beat(ctx, beats)
+		select {
+		case <-ctx.Done():
+			s.goodbye(context.WithoutCancel(ctx))
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// beats are the times at which the last ones were sent.
+type beats struct {
+	mu   sync.Mutex
+	next uint64
+	sent [8]time.Time
+}
+
+func (b *beats) send() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.next++
+	b.sent[b.next%uint64(len(b.sent))] = time.Now()
+	return b.next
+}
+
+// at is when beat n was sent; zero if that is too long ago.
+func (b *beats) at(n uint64) time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n > b.next || n+uint64(len(b.sent)) <= b.next {
+		return time.Time{}
+	}
+	return b.sent[n%uint64(len(b.sent))]
+}
+
+func (s *Store) beat(ctx context.Context, b *beats) {
+	ctx, cancel := context.WithTimeout(ctx, deadAfter)
+	defer cancel()
+	replicas, err := s.run(ctx, s.lua.beat, call{
+		[]string{s.prefix + ":replicas"},
+		[]string{s.clock(), s.owner, micros(deadAfter), s.beatChannel(), decimal(b.send())},
+	}).AsStrSlice()
+	if err != nil {
+		if ctx.Err() == nil {
+			s.log.Warn("store cannot be reached", "error", err)
+		}
+		return
+	}
+	mine := duties(s.owner, replicas)
+	s.mine.Store(&mine)
+}
+
+// goodbye lets the others take over at once.
+func (s *Store) goodbye(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	err := s.run(ctx, s.lua.beat, call{[]string{s.prefix + ":replicas"}, []string{s.clock(), s.owner, "0", "", ""}}).Error()
+	if err != nil && !rueidis.IsRedisNil(err) {
+		s.log.Warn("other replicas find out by themselves that this one has stopped", "error", err)
+	}
+}
+
+func (s *Store) beatChannel() string { return s.prefix + ":beat:" + s.owner }
+
+// listen hears changes until ctx ends. Every subscription is a new epoch, which
+// begins when it has proved that it hears: what was read before may have changed
+// unheard.
+func (s *Store) listen(ctx context.Context, b *beats, changed Changed) {
+	for ctx.Err() == nil {
+		s.until.Store(0)
+		proved := false
+		err := s.client.Receive(ctx, s.client.B().Subscribe().Channel(s.prefix+":changed", s.beatChannel()).Build(), func(m rueidis.PubSubMessage) {
+			if m.Channel == s.beatChannel() {
+				if !proved {
+					s.epoch.Add(1)
+					proved = true
+				}
+				s.heard(b, m.Message)
+				return
+			}
+			if id, rev, err := parseChange(m.Message); err == nil {
+				changed(id, rev)
+			}
+		})
+		if err != nil && ctx.Err() == nil {
+			s.log.Warn("changes of other replicas are not heard, trying again", "error", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	}
+	s.until.Store(0)
+}
+
+func (s *Store) heard(b *beats, message string) {
+	n, err := strconv.ParseUint(message, 10, 64)
+	if err != nil {
+		return
+	}
+	if at := b.at(n); !at.IsZero() {
+		s.until.Store(at.Add(s.maxStale).UnixNano())
+	}
+}
+
+func parseChange(m string) (id session.ID, rev session.Revision, err error) {
+	if len(m) < len(id) {
+		return id, 0, errors.New("no id")
+	}
+	copy(id[:], m)
+	if m = m[len(id):]; m == "" {
+		return id, 0, nil
+	}
+	n, err := strconv.ParseUint(m, 10, 64)
+	return id, session.Revision(n), err
+}
