@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,8 @@ import (
 	"github.com/lamplighter/lamplighter/pkg/lifecycle"
 	"github.com/lamplighter/lamplighter/pkg/refresh"
 	"github.com/lamplighter/lamplighter/pkg/rp"
+	"github.com/lamplighter/lamplighter/pkg/sessioncache"
+	"github.com/lamplighter/lamplighter/pkg/store/redisstore"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
@@ -47,7 +50,10 @@ type App struct {
 	cfg      config.Config
 	log      *slog.Logger
 	registry *prometheus.Registry
+	name     string // of this incarnation, among the replicas
 
+	shared    *redisstore.Store // nil: the store is this process's own
+	cache     *sessioncache.Cache
 	checks    *authz.Server
 	relying   *rp.RP
 	life      *lifecycle.Lifecycle
@@ -70,7 +76,7 @@ func New(cfg config.Config, o Options) (*App, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	a := &App{cfg: cfg, log: o.Log, failed: make(chan error, 2)}
+	a := &App{cfg: cfg, log: o.Log, name: rand.Text(), failed: make(chan error, 2)}
 	if err := a.build(o); err != nil {
 		return nil, errors.Join(err, a.undo.run(context.Background()))
 	}
@@ -128,6 +134,9 @@ func (a *App) stopChecks(ctx context.Context) error {
 func (a *App) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
+	if a.shared != nil {
+		running.Go(func() { a.shared.Run(ctx, a.cache.Changed) })
+	}
 	running.Go(func() { a.life.Run(ctx) })
 	running.Go(func() {
 		if a.relying.Run(ctx) == nil && a.Ready() == nil {

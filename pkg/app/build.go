@@ -2,7 +2,8 @@ package app
 
 import (
 	"context"
-	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -23,6 +24,7 @@ import (
 	"github.com/lamplighter/lamplighter/pkg/sessioncache"
 	"github.com/lamplighter/lamplighter/pkg/store/boltstore"
 	"github.com/lamplighter/lamplighter/pkg/store/memstore"
+	"github.com/lamplighter/lamplighter/pkg/store/redisstore"
 	"github.com/lamplighter/lamplighter/pkg/telemetry"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
@@ -57,17 +59,23 @@ func (a *App) build(o Options) error {
 	policy := session.Policy{Threshold: cfg.Refresh.TokenRefreshThreshold.Std()}
 	identity := identityHeaders(cfg.Headers)
 
-	cache, err := sessioncache.New(sessioncache.Options{
-		Store: records, Policy: policy, MaxBytes: int64(cfg.Cache.MaxBytes), Life: cfg.Cache.TTL.Std(),
+	var coherent func() (uint64, bool)
+	checkInterval := cfg.Sweep.CheckInterval.Std()
+	if a.shared != nil {
+		coherent = a.shared.Coherent
+		checkInterval = min(checkInterval, time.Second) // another replica's logins come without a word
+	}
+	a.cache, err = sessioncache.New(sessioncache.Options{
+		Coherent: coherent, Store: records, Policy: policy, MaxBytes: int64(cfg.Cache.MaxBytes), Life: cfg.Cache.TTL.Std(),
 		Encode: authz.NewEncoder(identity, sessionHash(keys)).Encode, EndsAccess: profile.EndsAccess,
 	})
 	if err != nil {
 		return err
 	}
-	a.undo.add("close session cache", func(context.Context) error { cache.Close(); return nil })
+	a.undo.add("close session cache", func(context.Context) error { a.cache.Close(); return nil })
 
 	a.life = lifecycle.New(lifecycle.Options{
-		Store: records, Cache: cache, Idle: cfg.Session.Idle.Std(), SharedGrant: profile.SharedGrant, Log: a.log, Now: o.Now,
+		Store: records, Cache: a.cache, Idle: cfg.Session.Idle.Std(), SharedGrant: profile.SharedGrant, Log: a.log, Now: o.Now,
 		Revoker: revokeFunc(func(ctx context.Context, t session.RefreshToken) error { return a.relying.Revoke(ctx, t) }),
 		Changed: func() { a.refresher.Kick() },
 		Metrics: lifecycle.NewMetrics(a.registry),
@@ -79,11 +87,11 @@ func (a *App) build(o Options) error {
 	a.undo.add("flush sessions", a.life.Close)
 
 	a.refresher = refresh.New(refresh.Options{
-		Store: records, Provider: a.relying, Profile: profile, Cache: cache, Sessions: a.life, Policy: policy, Now: o.Now,
+		Store: records, Provider: a.relying, Profile: profile, Cache: a.cache, Sessions: a.life, Policy: policy, Now: o.Now,
 		Jitter: cfg.Refresh.Jitter.Std(), Deadline: cfg.Refresh.Deadline.Std(), Lease: cfg.Refresh.Lease.Std(),
-		Owner: rand.Text(), MaxInFlight: cfg.Sweep.MaxInFlight,
+		Owner: a.name, MaxInFlight: cfg.Sweep.MaxInFlight,
 		Sweep: refresh.SweepOptions{
-			CheckInterval: cfg.Sweep.CheckInterval.Std(), Rate: cfg.Sweep.Rate,
+			CheckInterval: checkInterval, Rate: cfg.Sweep.Rate,
 			ActiveWithin: min(cfg.Sweep.ActiveWithin.Std(), cfg.Session.Idle.Std()), // whom the reaper has yet to find is not active
 		},
 		Log: a.log, Metrics: refresh.NewMetrics(a.registry),
@@ -97,7 +105,7 @@ func (a *App) build(o Options) error {
 			"active_within", cfg.Sweep.ActiveWithin.Std(), "session_idle", cfg.Session.Idle.Std())
 	}
 
-	if a.checks, err = authz.New(a.checkOptions(cache, external, identity, o.Now)); err != nil {
+	if a.checks, err = authz.New(a.checkOptions(a.cache, external, identity, o.Now)); err != nil {
 		return err
 	}
 	a.buildServers(operator{store: records, life: a.life, refresher: a.refresher, policy: policy, log: a.log, now: o.Now})
@@ -121,12 +129,57 @@ func (a *App) openStore(keys *seal.Keyring, now func() time.Time) (lifecycle.Sto
 		a.log.Warn("sessions are kept in memory only and end with this process")
 		return memstore.NewAt(now), nil
 	}
+	if r := a.cfg.Store.Redis; r != nil {
+		return a.openShared(*r, keys)
+	}
 	s, err := boltstore.Open(boltstore.Options{Path: a.cfg.Store.Bolt.Path, Keys: keys, Log: a.log, Now: now})
 	if err != nil {
 		return nil, err
 	}
 	a.undo.add("close store", func(context.Context) error { return s.Close() })
 	return crashable(s), nil
+}
+
+// openShared opens the store that all replicas share.
+func (a *App) openShared(r config.Redis, keys *seal.Keyring) (lifecycle.Store, error) {
+	secured, err := tlsConfig(r.TLS)
+	if err != nil {
+		return nil, err
+	}
+	s, err := redisstore.Open(redisstore.Options{
+		Addresses: r.Addresses, SentinelMaster: r.SentinelMaster, Username: r.Username, PasswordFile: r.PasswordFile,
+		TLS: secured, Prefix: r.Prefix, Owner: a.name, MaxStale: r.MaxStale.Std(), Keys: keys, Log: a.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.undo.add("close store", func(context.Context) error { return s.Close() })
+	a.shared = s
+	return s, nil
+}
+
+// tlsConfig is that of the config's files; nil: none.
+func tlsConfig(o *config.RedisTLS) (*tls.Config, error) {
+	if o == nil {
+		return nil, nil
+	}
+	c := &tls.Config{ServerName: o.ServerName}
+	if o.CAFile != "" {
+		pem, err := os.ReadFile(o.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("store.redis.tls.ca_file: %w", err)
+		}
+		if c.RootCAs = x509.NewCertPool(); !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("store.redis.tls.ca_file: %s holds no certificate in PEM", o.CAFile)
+		}
+	}
+	if o.CertFile != "" {
+		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { // read anew: it is rotated
+			cert, err := tls.LoadX509KeyPair(o.CertFile, o.KeyFile)
+			return &cert, err
+		}
+	}
+	return c, nil
 }
 
 func (a *App) relyingOptions(o Options, external *url.URL, keys *seal.Keyring, policy session.Policy, profile session.Profile) rp.Options {

@@ -129,7 +129,7 @@ path_prefix: "/a\n/"
 			"config:1:11: provider: is text, not a mapping; write its keys: issuer, client_id, client_secret_file, auth_style, scopes, authorization_params, profile, replay",
 			"config:2:22: session.keys_file: is a number, not text; put it in quotes",
 			"config:2:40: session.cookie.name: is a number, not text; put it in quotes",
-			"config:3:8: store: is a number, not a mapping; write its keys: bolt, memory",
+			"config:3:8: store: is a number, not a mapping; write its keys: bolt, redis, memory",
 		}},
 		{"one complaint for a store", with("{memory: {}}", "{bolt: &a {path: x}}"), nil, []string{
 			"config:4:15: store.bolt: has an anchor (&); write the value alone",
@@ -238,7 +238,7 @@ func TestBadEnvironment(t *testing.T) {
 		{"meaning", base, []string{
 			"LAMPLIGHTER_STORE_BOLT_PATH=x", "LAMPLIGHTER_SESSION_IDLE=9h", "LAMPLIGHTER_PROVIDER_ISSUER=http://id.example.com",
 		}, []string{
-			"config:4:8: store: names two stores, bolt and memory; keep one of them",
+			"config:4:8: store: names more than one store: bolt and memory; keep one of them",
 			"env LAMPLIGHTER_PROVIDER_ISSUER: provider.issuer: is plain http; write https (http only with localhost, 127.0.0.1 or [::1])",
 			"env LAMPLIGHTER_SESSION_IDLE: session.idle: is longer than session.absolute, 8h0m0s; write at most 8h0m0s",
 		}},

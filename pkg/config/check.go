@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/lamplighter/lamplighter/pkg/cookie"
@@ -34,14 +35,42 @@ var (
 )
 
 func (l *ledger) checkStore(s Store) {
-	if !l.sound("store", "store.bolt", "store.memory") {
+	if !l.sound("store", "store.bolt", "store.redis", "store.memory") {
 		return
 	}
-	if _, given := l.values["store"]; given && s.Bolt == nil && s.Memory == nil {
-		l.wrong("store", "names no store", "write bolt: {path: /var/lib/lamplighter/sessions.db}, or memory: {} for development")
+	var named []string
+	for name, there := range map[string]bool{"bolt": s.Bolt != nil, "redis": s.Redis != nil, "memory": s.Memory != nil} {
+		if there {
+			named = append(named, name)
+		}
 	}
-	if s.Bolt != nil && s.Memory != nil {
-		l.wrong("store", "names two stores, bolt and memory", "keep one of them")
+	slices.Sort(named)
+	if _, given := l.values["store"]; given && len(named) == 0 {
+		l.wrong("store", "names no store", "write bolt: {path: /var/lib/lamplighter/sessions.db}, redis: {addresses: [redis:6379]} for replicas, or memory: {} for development")
+	}
+	if len(named) > 1 {
+		l.wrong("store", "names more than one store: "+strings.Join(named, " and "), "keep one of them")
+	}
+	if s.Redis != nil {
+		l.checkRedis(*s.Redis)
+	}
+}
+
+var keyPrefix = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,64}$`)
+
+func (l *ledger) checkRedis(r Redis) {
+	const addresses, prefix, tls = "store.redis.addresses", "store.redis.prefix", "store.redis.tls"
+	for i, address := range r.Addresses {
+		at := fmt.Sprintf("%s[%d]", addresses, i)
+		if l.sound(at) && !isHostPort(address) {
+			l.wrong(at, "is not host:port", "write one such as redis:6379")
+		}
+	}
+	if l.sound(prefix) && !keyPrefix.MatchString(r.Prefix) {
+		l.wrong(prefix, "is not a prefix of keys", "write 1 to 64 of A-Z a-z 0-9 . _ : -")
+	}
+	if r.TLS != nil && l.sound(tls) && (r.TLS.CertFile == "") != (r.TLS.KeyFile == "") {
+		l.wrong(tls, "has one of cert_file and key_file", "write both, or none")
 	}
 }
 

@@ -62,12 +62,33 @@ type Cookie struct {
 // Store has exactly one member.
 type Store struct {
 	Bolt   *Bolt   `yaml:"bolt" jsonschema_description:"Embedded store, for one process."`
+	Redis  *Redis  `yaml:"redis" jsonschema_description:"A Redis or Valkey that all replicas share."`
 	Memory *Memory `yaml:"memory" jsonschema_description:"Nothing survives a restart; for development."`
 }
 
 // Bolt is the embedded store.
 type Bolt struct {
 	Path string `yaml:"path" jsonschema:"required,example=/var/lib/lamplighter/sessions.db" jsonschema_description:"The store file; its directory must exist."`
+}
+
+// Redis is the store of many replicas: one server, a Cluster, or a master set
+// behind Sentinels.
+type Redis struct {
+	Addresses      []string  `yaml:"addresses" jsonschema:"required,uniqueItems=true,example=redis:6379" jsonschema_description:"host:port of the server, of some nodes of a Cluster, or of the Sentinels."`
+	SentinelMaster string    `yaml:"sentinel_master" jsonschema:"example=mymaster" jsonschema_description:"Name of the master set; the addresses are then those of the Sentinels."`
+	Username       string    `yaml:"username" jsonschema_description:"ACL user; empty: the server's default user."`
+	PasswordFile   string    `yaml:"password_file" jsonschema:"example=/etc/lamplighter/redis-password" jsonschema_description:"File with the password, read anew for every connection."`
+	TLS            *RedisTLS `yaml:"tls" jsonschema_description:"TLS to the server; tls: {} trusts what the system trusts."`
+	Prefix         string    `yaml:"prefix" jsonschema:"default=lamplighter" jsonschema_description:"Start of every key; installations that share a server need one each."`
+	MaxStale       Duration  `yaml:"max_stale" jsonschema:"default=10s,minimum=1s,maximum=5m" jsonschema_description:"How long cached sessions are served when the server is not heard; then the answer is 503."`
+}
+
+// RedisTLS names PEM files.
+type RedisTLS struct {
+	CAFile     string `yaml:"ca_file" jsonschema_description:"Certificates to trust instead of the system's."`
+	CertFile   string `yaml:"cert_file" jsonschema_description:"Our certificate, with key_file."`
+	KeyFile    string `yaml:"key_file" jsonschema_description:"The key of our certificate."`
+	ServerName string `yaml:"server_name" jsonschema_description:"Name in the server's certificate, if not the host."`
 }
 
 // Memory is the store without a file.

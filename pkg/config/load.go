@@ -67,6 +67,9 @@ func (l *ledger) require(v reflect.Value, path string) {
 				l.require(fv.Elem(), at)
 			}
 		case reflect.Slice:
+			if f.required && fv.Len() == 0 {
+				l.wrong(at, map[bool]string{true: "is empty", false: "is missing"}[given], "write "+f.name+": ["+f.example+"]")
+			}
 			for i := range fv.Len() {
 				if fv.Index(i).Kind() == reflect.Struct {
 					l.require(fv.Index(i), at+"["+strconv.Itoa(i)+"]")

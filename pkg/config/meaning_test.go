@@ -130,14 +130,20 @@ func TestBadMeaning(t *testing.T) {
 			"config:5:19: refresh.jitter: is longer than refresh.deadline, 1s; write at most 1s",
 		}},
 		{"no store", with("{memory: {}}", "{}"), nil, []string{
-			"config:4:8: store: names no store; write bolt: {path: /var/lib/lamplighter/sessions.db}, or memory: {} for development",
+			"config:4:8: store: names no store; write bolt: {path: /var/lib/lamplighter/sessions.db}, redis: {addresses: [redis:6379]} for replicas, or memory: {} for development",
 		}},
 		{"two stores", with("{memory: {}}", "{memory: {}, bolt: {path: x}}"), nil, []string{
-			"config:4:8: store: names two stores, bolt and memory; keep one of them",
+			"config:4:8: store: names more than one store: bolt and memory; keep one of them",
 		}},
-		{"store of later days", with("{memory: {}}", "{redis: {}, memory: {x: 1}}"), nil, []string{
-			"config:4:9: store.redis: is not a key of the configuration; known here: bolt, memory",
-			"config:4:29: store.memory.x: is not a key of the configuration; known here: none, write {}",
+		{"redis", with("{memory: {}}", "{redis: {addresses: ['redis', ':x'], prefix: 'a b', tls: {cert_file: c}, max_stale: 0s}}"), nil, []string{
+			"config:4:29: store.redis.addresses[0]: is not host:port; write one such as redis:6379",
+			"config:4:38: store.redis.addresses[1]: is not host:port; write one such as redis:6379",
+			"config:4:53: store.redis.prefix: is not a prefix of keys; write 1 to 64 of A-Z a-z 0-9 . _ : -",
+			"config:4:65: store.redis.tls: has one of cert_file and key_file; write both, or none",
+			"config:4:92: store.redis.max_stale: \"0s\" is too small; write 1s to 5m",
+		}},
+		{"redis without an address", with("{memory: {}}", "{redis: {}}"), nil, []string{
+			"config:4:9: store.redis.addresses: is missing; write addresses: [redis:6379]",
 		}},
 		{"app", base + "app: My App", nil, []string{
 			"config:5:6: app: is not a name; write 1 to 63 of a-z 0-9 . _ -, starting and ending with a letter or digit",

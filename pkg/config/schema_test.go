@@ -138,21 +138,23 @@ func document(t *testing.T, src []byte) any {
 
 func TestSchema(t *testing.T) {
 	t.Parallel()
-	full, err := os.ReadFile("testdata/full.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
 	root, used, all := schema(t), map[string]bool{}, map[string]*node{}
 	if root.Schema != "https://json-schema.org/draft/2020-12/schema" {
 		t.Errorf("$schema is %q", root.Schema)
 	}
-	for _, wrong := range validate(root, document(t, full), "", used) {
-		t.Errorf("full.yaml%s", wrong)
+	for _, name := range []string{"full.yaml", "replicas.yaml"} { // two, since there is only one store in each
+		text, err := os.ReadFile("testdata/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, wrong := range validate(root, document(t, text), "", used) {
+			t.Errorf("%s%s", name, wrong)
+		}
 	}
 	paths(root, "", all)
 	for path, n := range all {
 		if !used[path] && path != ".store.memory" {
-			t.Errorf("full.yaml does not show %s", path)
+			t.Errorf("no example shows %s", path)
 		}
 		if n.Description == "" && path != "" && path[len(path)-1] != ']' {
 			t.Errorf("%s has no description", path)

@@ -21,6 +21,9 @@ type View struct {
 	Used time.Time
 	// Headers is what the Check front prepared from Session; opaque to everybody else.
 	Headers any
+	// Epoch is when the view was made, in the cache's count; see
+	// sessioncache.Options.Coherent.
+	Epoch uint64
 	// Size is what the view costs the cache, in bytes.
 	Size int64
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/dgraph-io/ristretto/v2"
@@ -20,7 +21,7 @@ type Getter interface {
 	Get(ctx context.Context, id session.ID) (store.Record, error)
 }
 
-// Options of New; all but EndsAccess are required.
+// Options of New; all but EndsAccess and Coherent are required.
 type Options struct {
 	Store  Getter
 	Policy session.Policy
@@ -30,6 +31,10 @@ type Options struct {
 	Life     time.Duration // of an entry
 	// EndsAccess: at this OP a refresh ends the old access token.
 	EndsAccess bool
+	// Coherent tells whether the cache hears what other processes change, and since
+	// when: the epoch is another whenever something may have gone unheard. While it
+	// does not hear, nothing is served from the cache. Nil: there are no others.
+	Coherent func() (epoch uint64, ok bool)
 }
 
 // Cache holds Views. It is safe for concurrent use.
@@ -37,10 +42,15 @@ type Cache struct {
 	opts  Options
 	views *ristretto.Cache[uint64, *session.View]
 	ended endedSet
+	// changes counts what other processes have told, by the first byte of the ID.
+	changes [256]atomic.Uint64
 }
 
 // New starts a cache; Close stops its goroutine.
 func New(o Options) (*Cache, error) {
+	if o.Coherent == nil {
+		o.Coherent = func() (uint64, bool) { return 0, true }
+	}
 	c := &Cache{opts: o, ended: endedSet{keep: o.Life + endedGrace}}
 	var err error
 	c.views, err = ristretto.NewCache(&ristretto.Config[uint64, *session.View]{
@@ -75,21 +85,26 @@ func (c *Cache) Close() { c.views.Close() }
 // Get returns the session's view, from the cache or from the store. The errors
 // are the store's; a session that Forget was told of is ErrEnded.
 func (c *Cache) Get(ctx context.Context, id session.ID) (*session.View, error) {
+	epoch, coherent := c.opts.Coherent()
 	v, ok := c.views.Get(key(id))
-	if ok && v.Session.ID == id {
+	if ok && v.Session.ID == id && coherent && v.Epoch == epoch {
 		if c.ended.has(id) {
 			return nil, session.ErrEnded
 		}
 		return v, nil
 	}
+	changes := c.changes[id[0]].Load()
 	r, err := c.opts.Store.Get(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	v = c.Publish(r)
+	v = c.publish(r, epoch)
 	if c.ended.has(id) {
 		c.views.Del(key(id))
 		return nil, session.ErrEnded
+	}
+	if c.changes[id[0]].Load() != changes { // perhaps of this one, after it was read
+		c.views.Del(key(id))
 	}
 	return v, nil
 }
@@ -97,6 +112,12 @@ func (c *Cache) Get(ctx context.Context, id session.ID) (*session.View, error) {
 // Publish makes r what Get answers with, unless a newer revision is there
 // already, and returns r's view whether or not the cache took it.
 func (c *Cache) Publish(r store.Record) *session.View {
+	epoch, _ := c.opts.Coherent()
+	return c.publish(r, epoch)
+}
+
+// publish is Publish of what was read in epoch.
+func (c *Cache) publish(r store.Record, epoch uint64) *session.View {
 	headers, size := c.opts.Encode(r.Session)
 	v := &session.View{
 		Session:   r.Session,
@@ -107,6 +128,7 @@ func (c *Cache) Publish(r store.Record) *session.View {
 		LastClass: r.LastClass,
 		Used:      r.Used,
 		Headers:   headers,
+		Epoch:     epoch,
 		Size:      size + weigh(r.Session),
 	}
 	// While an attempt is open, whoever asks joins its flight instead of waiting.
@@ -122,6 +144,19 @@ func (c *Cache) Publish(r store.Record) *session.View {
 func (c *Cache) Forget(id session.ID) {
 	c.ended.add(id, time.Now())
 	c.views.Del(key(id))
+}
+
+// Changed tells of a revision that another process, or this one, has made; 0: of
+// the end of the session. What is older is served no more.
+func (c *Cache) Changed(id session.ID, rev session.Revision) {
+	if rev == 0 {
+		c.Forget(id)
+		return
+	}
+	c.changes[id[0]].Add(1)
+	if v, ok := c.views.Get(key(id)); ok && v.Session.ID == id && v.Session.Revision < rev {
+		c.views.Del(key(id))
+	}
 }
 
 func key(id session.ID) uint64 { return binary.LittleEndian.Uint64(id[:8]) }

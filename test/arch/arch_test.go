@@ -54,6 +54,7 @@ var libraries = map[string][]string{
 	"github.com/go-jose/":                     {"pkg/rp", "test/*"},
 	"github.com/dgraph-io/ristretto":          {"pkg/sessioncache"},
 	"go.etcd.io/bbolt":                        {"pkg/store/boltstore"},
+	"github.com/redis/rueidis":                {"pkg/store/redisstore"},
 	"golang.org/x/time":                       {"pkg/refresh"},
 	"github.com/sony/gobreaker":               {"pkg/refresh"},
 	"golang.org/x/sys":                        {"pkg/app"},

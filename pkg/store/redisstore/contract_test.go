@@ -15,7 +15,6 @@ import (
 	"github.com/lamplighter/lamplighter/pkg/store/redisstore"
 	"github.com/lamplighter/lamplighter/pkg/store/storetest"
 	"github.com/lamplighter/lamplighter/test/redistest"
-	"github.com/redis/rueidis"
 )
 
 // bridge is a Store for callers in a bubble of fake time: each call is made outside
@@ -133,7 +132,7 @@ func contract(t *testing.T, addresses ...string) {
 		b := bridge{out: out, done: done, now: new(atomic.Int64)}
 		b.call(context.Background(), func(context.Context) {
 			s, err = redisstore.Open(redisstore.Options{
-				Client: rueidis.ClientOption{InitAddress: addresses}, Prefix: prefix, Keys: keys, Log: slog.New(slog.DiscardHandler),
+				Addresses: addresses, Prefix: prefix, Keys: keys, Log: slog.New(slog.DiscardHandler),
 			})
 		})
 		if err != nil {

@@ -10,32 +10,15 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/lamplighter/lamplighter/pkg/seal"
 	"github.com/lamplighter/lamplighter/pkg/session"
 	"github.com/lamplighter/lamplighter/pkg/store"
 	"github.com/redis/rueidis"
 )
 
-const (
-	// keptAfterEnd is how long a session's key outlives the session: the reaper comes
-	// within minutes and has its tokens revoked. It bounds what is left behind when
-	// nobody comes.
-	keptAfterEnd = time.Hour
-)
-
-// Options of Open.
-type Options struct {
-	Client rueidis.ClientOption
-	// Prefix of every key: letters, digits, "-", "_", "." and ":".
-	Prefix string
-	// Owner names this process among the replicas; empty for one that only looks.
-	Owner string
-	// MaxStale is how long after the last sign of the server what is in memory is
-	// still good; see Coherent.
-	MaxStale time.Duration
-	Keys     *seal.Keyring
-	Log      *slog.Logger
-}
+// keptAfterEnd is how long a session's key outlives the session: the reaper comes
+// within minutes and has its tokens revoked. It bounds what is left behind when
+// nobody comes.
+const keptAfterEnd = time.Hour
 
 // Store implements store.Store and store.Index over one Redis or Valkey.
 type Store struct {
@@ -53,22 +36,6 @@ type Store struct {
 
 	mu   sync.Mutex
 	told map[session.ID]bool // whose record could not be read
-}
-
-// Open connects. The error says what the server answered; Close ends it.
-func Open(o Options) (*Store, error) {
-	lua, err := readScripts()
-	if err != nil {
-		return nil, err
-	}
-	client, err := rueidis.NewClient(o.Client)
-	if err != nil {
-		return nil, fmt.Errorf("connect to redis: %w", err)
-	}
-	return &Store{
-		client: client, prefix: o.Prefix, owner: o.Owner, maxStale: o.MaxStale,
-		codec: store.NewCodec(o.Keys), log: o.Log, lua: lua, told: make(map[session.ID]bool),
-	}, nil
 }
 
 // Close ends every connection.

@@ -24,14 +24,11 @@ func (s *Store) Coherent() (epoch uint64, ok bool) {
 	return s.epoch.Load(), time.Now().UnixNano() < s.until.Load()
 }
 
-// Changed is told that another replica, or this one, has made a revision, or ended
-// the session: then rev is 0.
-type Changed func(id session.ID, rev session.Revision)
-
 // Run makes this process one of the replicas until ctx ends: it says that it is
-// there, looks after its shards, and passes on what changes. It hears itself: only
-// what went all the way round proves that the others' changes come, too.
-func (s *Store) Run(ctx context.Context, changed Changed) {
+// there, looks after its shards, and passes on what any replica, this one too, has made: a
+// revision, or the end of the session, which is 0. It hears itself: only what went
+// all the way round proves that the others' changes come.
+func (s *Store) Run(ctx context.Context, changed func(session.ID, session.Revision)) {
 	s.mine.Store(new([]int))
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -107,7 +104,7 @@ func (s *Store) beatChannel() string { return s.prefix + ":beat:" + s.owner }
 // listen hears changes until ctx ends. Every subscription is a new epoch, which
 // begins when it has proved that it hears: what was read before may have changed
 // unheard.
-func (s *Store) listen(ctx context.Context, b *beats, changed Changed) {
+func (s *Store) listen(ctx context.Context, b *beats, changed func(session.ID, session.Revision)) {
 	for ctx.Err() == nil {
 		s.until.Store(0)
 		proved := false
