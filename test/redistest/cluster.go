@@ -13,7 +13,7 @@ func Cluster(t testing.TB, n int) []*Server {
 	servers := make([]*Server, n)
 	addrs := make([]string, n)
 	for i := range servers {
-		servers[i] = Start(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
+		servers[i] = Start(t, "--cluster-enabled", "yes", "--cluster-port", freePort(t), "--cluster-node-timeout", "2000")
 		addrs[i] = servers[i].Addr
 	}
 	args := append([]string{"--cluster", "create"}, addrs...)

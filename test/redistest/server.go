@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -91,3 +92,6 @@ func freePort(t testing.TB) string {
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	return port
 }
+
+// Signal sends s to the process.
+func (s *Server) Signal(sig syscall.Signal) { _ = s.proc.Signal(sig) }

@@ -32,6 +32,7 @@ type Store struct {
 	now      func() time.Time // for tests; nil: the server's clock
 	seen     revisions
 	mine     atomic.Pointer[[]int] // shards to look after; nil: all
+	copied   atomic.Bool           // a server has replicas of its own
 	coherence
 
 	mu   sync.Mutex
@@ -75,14 +76,30 @@ func (s *Store) step(ctx context.Context, what script, id session.ID, args ...st
 	if err := ctx.Err(); err != nil {
 		return nil, unavailable(err)
 	}
-	answer, err := s.run(ctx, what, call{s.keys(id), append([]string{s.clock(), string(id[:])}, args...)}).ToArray()
+	return verdict(s.run(ctx, what, s.stepOn(id, args)))
+}
+
+// lastingStep is step for what must not be lost: a server that has replicas of its
+// own answers when one of them has it too, or after a while.
+func (s *Store) lastingStep(ctx context.Context, what script, id session.ID, args ...string) (map[string]string, error) {
+	if !s.copied.Load() {
+		return s.step(ctx, what, id, args...)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, unavailable(err)
+	}
+	return verdict(s.runCopied(ctx, what, s.stepOn(id, args)))
+}
+
+func (s *Store) stepOn(id session.ID, args []string) call {
+	return call{s.keys(id), append([]string{s.clock(), string(id[:])}, args...)}
+}
+
+func verdict(result rueidis.RedisResult) (of map[string]string, err error) {
+	answer, err := result.ToArray()
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	return verdict(answer)
-}
-
-func verdict(answer []rueidis.RedisMessage) (of map[string]string, err error) {
 	if len(answer) == 0 {
 		return nil, unavailable(errors.New("the script answers nothing"))
 	}

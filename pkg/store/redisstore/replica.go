@@ -85,6 +85,7 @@ func (s *Store) beat(ctx context.Context, b *beats) {
 		}
 		return
 	}
+	s.lookForCopies(ctx)
 	mine := duties(s.owner, replicas)
 	s.mine.Store(&mine)
 }

@@ -28,7 +28,7 @@ func (s *Store) Create(ctx context.Context, ses session.Session) error {
 		return err
 	}
 	args := append([]string{graceMillis, stamp(ses.EndsAt), stamp(ses.CreatedAt), stamp(ses.SweepAt), "used", stamp(ses.CreatedAt)}, changing...)
-	if _, err := s.step(ctx, s.lua.create, ses.ID, args...); err != nil {
+	if _, err := s.lastingStep(ctx, s.lua.create, ses.ID, args...); err != nil {
 		return err
 	}
 	s.seen.saw(ses.ID, ses.Revision)
@@ -38,7 +38,7 @@ func (s *Store) Create(ctx context.Context, ses session.Session) error {
 // Begin implements store.Store.
 func (s *Store) Begin(ctx context.Context, id session.ID, rev session.Revision, in store.Intent) (store.Record, store.Attempt, error) {
 	hold := max(in.Lease, in.Deadline+aliveAfterDeadline)
-	of, refused := s.step(ctx, s.lua.begin, id, decimal(rev), string(in.AttemptID[:]), in.Owner, micros(hold), stamp(in.ReplayAt),
+	of, refused := s.lastingStep(ctx, s.lua.begin, id, decimal(rev), string(in.AttemptID[:]), in.Owner, micros(hold), stamp(in.ReplayAt),
 		flag(in.Force), in.By, decimal(s.seen.newest(id)))
 	if of == nil {
 		return store.Record{}, store.Attempt{}, refused
@@ -77,7 +77,7 @@ func (s *Store) Commit(ctx context.Context, a store.Attempt, next session.Sessio
 			graceMillis, string(a.ID[:]), decimal(a.Revision), rev, historyLine(a, session.Renewed), historyMost,
 			listed, stamp(next.EndsAt), stamp(next.SweepAt),
 		}, changing...)
-		_, err := s.step(ctx, s.lua.commit, a.SessionID, args...)
+		_, err := s.lastingStep(ctx, s.lua.commit, a.SessionID, args...)
 		return err
 	}
 	if err = commit(s.listed(next)); errors.Is(err, errIndexFirst) {
@@ -117,7 +117,7 @@ func (s *Store) End(ctx context.Context, id session.ID, why session.Reason, only
 	case !only.UnusedSince.IsZero():
 		args = []string{"unused", "", "", "", stamp(only.UnusedSince)}
 	}
-	of, err := s.step(ctx, s.lua.end, id, append(append([]string{graceMillis}, args...), string(why), verdict, historyMost)...)
+	of, err := s.lastingStep(ctx, s.lua.end, id, append(append([]string{graceMillis}, args...), string(why), verdict, historyMost)...)
 	if err != nil || len(of) == 0 {
 		return session.Session{}, err
 	}

@@ -1,0 +1,47 @@
+package redisstore
+
+import (
+	"context"
+	"strings"
+
+	"github.com/redis/rueidis"
+)
+
+// copyWithin is how long a step waits for a replica of the server, in ms. After that
+// it counts: a replica that is cut off must not stop every login.
+const copyWithin = 500
+
+// lookForCopies asks every server whether it has replicas.
+func (s *Store) lookForCopies(ctx context.Context) {
+	copied := false
+	for _, node := range s.client.Nodes() {
+		info, err := node.Do(ctx, node.B().Info().Section("replication").Build()).ToString()
+		if err == nil && strings.Contains(info, "role:master") && !strings.Contains(info, "connected_slaves:0") {
+			copied = true
+		}
+	}
+	s.copied.Store(copied)
+}
+
+// runCopied runs a script and, on the same connection, waits for a replica to have
+// what it wrote.
+func (s *Store) runCopied(ctx context.Context, what script, c call) (answer rueidis.RedisResult) {
+	err := s.client.Dedicated(func(one rueidis.DedicatedClient) error {
+		run := func(script rueidis.Completed) {
+			answers := one.DoMulti(ctx, script, one.B().Wait().Numreplicas(1).Timeout(copyWithin).Build())
+			answer = answers[0]
+			if had, err := answers[1].AsInt64(); err == nil && had == 0 && answer.Error() == nil {
+				s.log.Warn("no replica of the server has a write yet")
+			}
+		}
+		run(one.B().Evalsha().Sha1(what.sha).Numkeys(int64(len(c.keys))).Key(c.keys...).Arg(c.args...).Build())
+		if refused, ok := rueidis.IsRedisErr(answer.Error()); ok && refused.IsNoScript() {
+			run(one.B().Eval().Script(what.body).Numkeys(int64(len(c.keys))).Key(c.keys...).Arg(c.args...).Build())
+		}
+		return nil
+	})
+	if err != nil {
+		return rueidis.NewErrorResult(err)
+	}
+	return answer
+}
