@@ -105,7 +105,7 @@ func (r *Refresher) fly(f *flight, v *session.View) {
 		}
 	}()
 	// A flight belongs to no caller: nobody's hang-up may cancel a POST that spends a token.
-	ctx, cancel := context.WithTimeout(context.Background(), r.opts.Deadline)
+	ctx, cancel := newBudget(r.opts.Deadline)
 	defer cancel()
 
 	rec, a, err := r.begin(ctx, f, v)
@@ -176,7 +176,7 @@ func (r *Refresher) effectOf(ans session.Answer, rec store.Record, a store.Attem
 // begin opens the attempt. The flight map makes this flight the only one of its
 // session in this process, so an open attempt of this very incarnation is one
 // whose Begin was given up before a POST: it is closed as not sent.
-func (r *Refresher) begin(ctx context.Context, f *flight, v *session.View) (store.Record, store.Attempt, error) {
+func (r *Refresher) begin(ctx budget, f *flight, v *session.View) (store.Record, store.Attempt, error) {
 	now := r.opts.Now()
 	if v == nil {
 		rec, err := r.opts.Store.Get(ctx, f.id)
@@ -220,14 +220,14 @@ func (r *Refresher) begin(ctx context.Context, f *flight, v *session.View) (stor
 
 // confirm holds a replay back: it gives a winner that is cut off from the store
 // one commit-retry period to come back, and asks whether it did.
-func (r *Refresher) confirm(ctx context.Context, f *flight, a store.Attempt) error {
+func (r *Refresher) confirm(ctx budget, f *flight, a store.Attempt) error {
 	var err error
 	if a.InDoubt {
 		if pause(ctx, retryMax) {
 			err = r.opts.Store.Extend(ctx, a, r.opts.Lease)
 		}
 	}
-	if err == nil && ctx.Err() != nil {
+	if err == nil && ctx.over() {
 		err = fmt.Errorf("begin refresh: deadline: %w", session.ErrUnavailable)
 	}
 	if errors.Is(err, session.ErrUnavailable) {
