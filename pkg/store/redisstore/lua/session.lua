@@ -45,12 +45,13 @@ local function later(a, b)
   return a
 end
 
--- due is when the sweep should look at f.
+-- due is when the sweep should look at f: as planned, or at the replay; later if
+-- something holds it back.
 local function due(f)
-  if (f.sweep or '') == '' then return '' end
-  local at = later(f.sweep, f.not_before)
-  if f.doubt or f.attempt then at = later(at, f.replay_at) end
-  return at
+  local at = f.sweep or ''
+  if at == '' then return '' end
+  if (f.doubt or f.attempt) and (f.replay_at or '') ~= '' then at = f.replay_at end
+  return later(at, f.not_before)
 end
 
 -- place moves the session in the due set. One that is not there stays away, unless
