@@ -1,0 +1,149 @@
+package replicas
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/lamplighter/lamplighter/test/op"
+	"github.com/lamplighter/lamplighter/test/redistest"
+	"github.com/lamplighter/lamplighter/test/stack"
+)
+
+// start runs n replicas over one Redis.
+func start(t *testing.T, n int, o stack.Options) []*stack.Stack {
+	t.Helper()
+	redis := redistest.Start(t)
+	o.Config = fmt.Sprintf("store: {redis: {addresses: [%q]}}\n%s", redis.Addr, o.Config)
+	all := []*stack.Stack{stack.Start(t, o)}
+	for len(all) < n {
+		all = append(all, all[0].Replica(t))
+	}
+	return all
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 30 s: %s", what)
+		}
+	}
+}
+
+// at is b's request through a replica's Envoy.
+func at(t *testing.T, b *stack.Browser, s *stack.Stack, path string) stack.Answer {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Entry()+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Accept", "application/json")
+	a, err := b.DoOnce(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// A browser that logs in through one pod is signed in on all; expired, its token
+// is refreshed once, whichever replicas are asked.
+func TestOneRefreshOnThreeReplicas(t *testing.T) {
+	t.Parallel()
+	all := start(t, 3, stack.Options{AccessTokenLife: 3 * time.Second, Config: "sweep: {enabled: false}"})
+	s := all[0]
+	b := s.Browser(t)
+	old := b.Login("/", "ada").Bearer(t)
+	for i, r := range all {
+		if got := at(t, b, r, "/").Bearer(t); got != old {
+			t.Errorf("replica %d serves another token", i)
+		}
+	}
+	if err := s.OP.SetFault(op.Fault{GrantType: "refresh_token", Delay: op.Duration(time.Second)}); err != nil {
+		t.Fatal(err)
+	}
+	s.OP.SetAccessTokenLife(time.Minute)
+	time.Sleep(3*time.Second + 100*time.Millisecond) // the token's own time
+	bearers := make([]string, 90)
+	var flood sync.WaitGroup
+	for i := range bearers {
+		flood.Go(func() { bearers[i] = at(t, b, all[i%len(all)], "/").Bearer(t) })
+	}
+	flood.Wait()
+	for _, bearer := range bearers {
+		if bearer == old || bearer != bearers[0] {
+			t.Fatal("not all were served the one new token")
+		}
+	}
+	l := s.OP.Ledger()
+	if got := l.ReceivedBy["refresh_token"]["200"]; got != 1 || l.Reuse != 0 || l.Logins != 1 {
+		t.Errorf("%d refreshes, %d with a spent token, %d logins", got, l.Reuse, l.Logins)
+	}
+}
+
+// A logout on one is final on all within a second.
+func TestLogoutIsFinalOnAll(t *testing.T) {
+	t.Parallel()
+	all := start(t, 2, stack.Options{})
+	b := all[0].Browser(t)
+	b.Login("/", "ada")
+	for _, r := range all {
+		at(t, b, r, "/").Bearer(t) // cached
+	}
+	handle := b.Cookie("__Host-bff_session")
+	if a := b.Post("/auth/logout"); a.Status != http.StatusSeeOther {
+		t.Fatalf("logout: %v", a)
+	}
+	told := time.Now()
+	eventually(t, "the other replica knows", func() bool {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, all[1].Entry()+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Cookie", "__Host-bff_session="+handle)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		return resp.StatusCode == http.StatusUnauthorized
+	})
+	t.Logf("after %v", time.Since(told))
+}
+
+// Sessions are kept alive by the sweep of one of them, once each.
+func TestTheSweepOfReplicas(t *testing.T) {
+	t.Parallel()
+	all := start(t, 2, stack.Options{AccessTokenLife: 10 * time.Second})
+	s := all[0]
+	var crowd []*stack.Browser
+	for i := range 10 {
+		b := s.Browser(t)
+		b.Login("/", fmt.Sprint("user", i))
+		crowd = append(crowd, b)
+	}
+	eventually(t, "everybody was refreshed twice", func() bool {
+		return s.OP.Ledger().ReceivedBy["refresh_token"]["200"] >= 20
+	})
+	for i, b := range crowd {
+		at(t, b, all[i%2], "/").Bearer(t)
+	}
+	l := s.OP.Ledger()
+	if l.Reuse != 0 || l.Logins != 10 || l.ReceivedBy["refresh_token"]["200"] != sum(l.Consumed) {
+		t.Errorf("%+v", l.ReceivedBy)
+	}
+	for i, r := range all {
+		if r.Lamplighter.Metric("bff_token_refresh_success_total") == 0 {
+			t.Errorf("replica %d refreshed nobody", i)
+		}
+	}
+}
+
+func sum(all map[string]int) (n int) {
+	for _, c := range all {
+		n += c
+	}
+	return n
+}
