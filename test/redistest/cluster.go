@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lamplighter/lamplighter/test/stack"
 )
 
 // Cluster runs n primaries that share the slots, without replicas.
@@ -13,7 +15,7 @@ func Cluster(t testing.TB, n int) []*Server {
 	servers := make([]*Server, n)
 	addrs := make([]string, n)
 	for i := range servers {
-		servers[i] = Start(t, "--cluster-enabled", "yes", "--cluster-port", freePort(t), "--cluster-node-timeout", "2000")
+		servers[i] = Start(t, "--cluster-enabled", "yes", "--cluster-port", stack.FreePort(t), "--cluster-node-timeout", "2000")
 		addrs[i] = servers[i].Addr
 	}
 	args := append([]string{"--cluster", "create"}, addrs...)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/lamplighter/lamplighter/test/child"
 	"github.com/lamplighter/lamplighter/test/logbook"
+	"github.com/lamplighter/lamplighter/test/stack"
 )
 
 const startWithin = 10 * time.Second
@@ -40,7 +41,7 @@ func Start(t testing.TB, args ...string) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	port := freePort(t)
+	port := stack.FreePort(t)
 	args = append([]string{
 		"--port", port, "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no", "--logfile", "",
 	}, args...)
@@ -80,17 +81,6 @@ func (s *Server) await() error {
 			return fmt.Errorf("redis-server does not listen after %v: %w\n%s", startWithin, err, s.log)
 		}
 	}
-}
-
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
 }
 
 // Signal sends s to the process.

@@ -1,12 +1,14 @@
 package stack
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lamplighter/lamplighter/test/op"
 )
@@ -51,12 +53,16 @@ func (s *Stack) serveOP(listener net.Listener) {
 }
 
 // StopOP takes the provider away: nothing listens there any more, and every
-// connection is closed. What it knows it keeps.
+// connection is closed. What it knows it keeps. A request under way is answered
+// first, if it does not take long: an answer that is cut costs a session, which is
+// another matter.
 func (s *Stack) StopOP() {
 	if s.server == nil {
 		return
 	}
-	s.server.Listener.Close()
+	soon, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = s.server.Config.Shutdown(soon)
 	s.server.CloseClientConnections()
 	s.server.Close()
 	s.server = nil
