@@ -22,7 +22,7 @@ demo: envoy build ## run everything on this machine: http://localhost:$DEMO_PORT
 ci: lint long test-providers crash-short soak-short test-envoys bench-quick test ## everything that must hold before a change is taken
 
 test: envoy vet ## install what is needed and run every test
-	go test -race ./...
+	go test -race -timeout 20m ./...
 
 # Most of the suite waits, so eight tests run at a time. Those that are left out wait longest,
 # for tokens to age and for processes to end, which is the same behind every Envoy. A filter that
