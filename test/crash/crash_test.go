@@ -86,7 +86,10 @@ func (w *world) batch(size int) {
 	w.s.Lamplighter.Start()
 	w.settle(users)
 	w.verdict(users)
-	w.s.Lamplighter.Kill()
+	// Not killed: it may be refreshing somebody of an earlier batch.
+	if err := w.s.Lamplighter.Terminate(); err != nil {
+		w.t.Fatal(err)
+	}
 	w.s.WriteConfig(w.t, w.provider.duringRounds)
 	w.s.Lamplighter.Start()
 }
