@@ -177,6 +177,29 @@ func TestOperatorFollowsASession(t *testing.T) {
 	})
 }
 
+// An operator refreshes an hour's token in its first minute, the answer is lost:
+// it is asked for again within the grace, not at the planned refresh, half an
+// hour later, when that would be reuse.
+func TestOperatorsLostAnswerIsInTheGrace(t *testing.T) {
+	t.Parallel()
+	inFakeTime(t, options{life: time.Hour, provider: "profile: okta"}, func(w *world) {
+		if err := w.op.SetPolicy(op.Policy{Rotation: op.RotateGraceSame, Grace: op.Duration(30 * time.Second)}); err != nil {
+			w.t.Fatal(err)
+		}
+		o := w.watched("ada")
+		time.Sleep(11 * time.Second)
+		w.line.once(cutAfter)
+		o.refused(http.StatusConflict, "may be spent", 1)
+		time.Sleep(10 * time.Second)
+		if s := o.show(); s.Live == nil || s.Revision != 2 || s.InDoubt {
+			w.t.Errorf("ten seconds later: %+v", s)
+		}
+		if l := w.op.Ledger(); l.Forgiven != 1 || l.Reuse != 1 || l.Revoked != 0 {
+			w.t.Errorf("%d came back, %d forgiven, %d families revoked", l.Reuse, l.Forgiven, l.Revoked)
+		}
+	})
+}
+
 func TestOperatorSeesTheEnd(t *testing.T) {
 	t.Parallel()
 	inFakeTime(t, operated, func(w *world) {
