@@ -74,7 +74,10 @@ func (c *crowd) fresh(u *user) (*admin.Live, error) {
 	if live, err = c.settled(u, live.Revision); err != nil {
 		return nil, err
 	}
-	return live, c.alive(tokens...)
+	if err = c.alive(tokens...); err != nil {
+		return nil, fmt.Errorf("%s: %w", u.name, err)
+	}
+	return live, nil
 }
 
 // renew gives everybody a new token, one user after the other: each has its
