@@ -54,11 +54,12 @@ func (c *crowd) canaries() {
 	if len(places["sessions.db"]) == 0 {
 		c.t.Errorf("no store among %q", files)
 	}
-	bytes := 0
+	bytes, leaks := 0, 0
 	for where, text := range places {
 		bytes += len(text)
 		if found := c.spy.FoundIn(text); len(found) > 0 {
 			c.t.Errorf("%q in %s", found, where)
+			leaks++
 		}
 	}
 	for _, kind := range []string{
@@ -68,5 +69,5 @@ func (c *crowd) canaries() {
 			c.t.Errorf("no %s was there to be found", kind)
 		}
 	}
-	c.t.Logf("none of %d secrets in %d MB of log, metrics, answers and files", c.spy.Secrets(), bytes>>20)
+	c.t.Logf("%d secrets looked for in %d MB of log, metrics, answers and files: found in %d of the places", c.spy.Secrets(), bytes>>20, leaks)
 }
