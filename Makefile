@@ -70,8 +70,9 @@ killing = go test -tags crash -count=1 -parallel 12 ./test/crash
 soak: envoy ## half an hour of 2,000 users at a provider that fails in every way
 	SOAK_FOR=30m go test -tags soak -count=1 -timeout 50m -v -run '^TestSoak$$' ./test/soak
 
-soak-short: envoy ## two minutes of the same
-	SOAK_FOR=2m go test -tags soak -count=1 -timeout 10m -v -run '^TestSoak$$' ./test/soak
+# Two thirds of SOAK_FOR: what a provider with a grace adds is in crash-short too.
+soak-short: envoy ## two minutes of the same, at the strict provider
+	SOAK_FOR=3m go test -tags soak -count=1 -timeout 10m -v -run '^TestSoak$$/^strict$$' ./test/soak
 
 outage: envoy ## a provider that is away or slow, beside Fresh sessions: ratios of p99, in six minutes
 	go test -tags soak -count=1 -timeout 20m -v -run '^(TestOutage|TestSlowProvider)$$' ./test/soak
