@@ -138,15 +138,28 @@ func TestSlowProvider(t *testing.T) {
 }
 
 // split tells the samples of Fresh sessions from those of Due ones, by the age of
-// the token that was served. It was asked for so much before it was issued, is
-// Due for the last third of its life, and Expired in the last tenth; what is near
-// a border is left out.
+// the token that they met. It was asked for so much before it was issued, is Due
+// for the last third of its life, and Expired in the last tenth; what is near a
+// border is left out.
 func split(samples []sample, asked time.Duration) (fresh, due []sample) {
 	const border = 100 * time.Millisecond
+	type one struct {
+		family string
+		number int
+	}
+	issued := map[one]time.Time{}
 	for _, s := range samples {
-		age := s.begun.Sub(s.token.Issued) + asked
+		issued[one{s.token.Family, s.token.Number}] = s.token.Issued
+	}
+	for _, s := range samples {
+		met := one{s.token.Family, s.token.Number}
+		if s.token.Issued.After(s.begun) { // served one that it waited for
+			met.number--
+		}
+		at, known := issued[met]
+		age := s.begun.Sub(at) + asked
 		switch {
-		case s.token.Number < 2:
+		case !known || met.number < 2:
 		case age < tokenLife*2/3-border:
 			fresh = append(fresh, s)
 		case age > tokenLife*2/3+border && age < tokenLife*9/10-border:
