@@ -80,13 +80,15 @@ func beforeRead(w *world, n int) func() {
 }
 
 // afterAnswer kills a little later each time, so that the kill moves over what
-// the process does with the answer.
+// the process does with the answer: it checks an id_token, and stores.
 func afterAnswer(w *world, n int) func() {
 	w.wire.arm(answered, func() {
-		time.Sleep(time.Duration(n%batch) * 100 * time.Microsecond)
-		w.s.Lamplighter.Kill()
+		w.killers.Go(func() { // beside the connection, which the keys may be asked for on
+			time.Sleep(time.Duration(n%batch) * 100 * time.Microsecond)
+			w.s.Lamplighter.Kill()
+		})
 	})
-	return func() {}
+	return w.killers.Wait
 }
 
 func whileHeld(w *world, _ int) func() {
