@@ -105,19 +105,22 @@ func (b books) repeats() (bad []string) {
 	return bad
 }
 
-// excuses a 401 for a session that lives: its last refresh was refused, or it is
-// about to end.
+// excuses a 401 for a session that lives: when its request was answered, the last
+// refresh was refused, or the session was about to end.
 func (b books) excuses(t told) bool {
-	if d, doomed := b.doomed[t.family]; doomed && d.seq <= t.posts {
+	if d, doomed := b.doomed[t.family]; doomed && d.seq <= t.to {
 		return true
 	}
-	last := op.Received{}
+	refused := false
 	for _, r := range b.asked[t.family] {
-		if r.Seq <= t.posts {
-			last = r
+		switch refuses := b.kind(r.Fault).refuses; {
+		case r.Seq <= t.from:
+			refused = refuses
+		case r.Seq <= t.to:
+			refused = refused || refuses
 		}
 	}
-	return b.kind(last.Fault).refuses
+	return refused
 }
 
 // excusesStale says whether a token may be served after its end: the answer with

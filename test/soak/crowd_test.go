@@ -33,8 +33,8 @@ type crowd struct {
 
 // told is a 401 for a session that lives.
 type told struct {
-	family string
-	posts  int // at the token endpoint until then
+	family   string
+	from, to int // posts at the token endpoint until the request began, and until it was looked into
 }
 
 // stale is a token that was served after its end.
@@ -97,12 +97,12 @@ func (c *crowd) loggedOut(family string) {
 	c.out[family] = true
 }
 
-// deny notes a 401 for a session that lives.
-func (c *crowd) deny(family string) {
+// deny notes a 401 for a session that lives, to a request of m.
+func (c *crowd) deny(family string, m moment) {
 	posts := c.s.OP.Tally().Posts
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.told = append(c.told, told{family, posts})
+	c.told = append(c.told, told{family, m.posts, posts})
 }
 
 func (c *crowd) lose(family string) {

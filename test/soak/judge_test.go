@@ -24,16 +24,27 @@ type access struct {
 	token string
 }
 
-// judge says whether an answer to a request begun then is one that may be, and
-// returns its status. least is the newest token that the user had been served by then.
-func (u *user) judge(a stack.Answer, begun time.Time, least *access) int {
+// moment is when requests begin.
+type moment struct {
+	begun time.Time
+	least *access // the newest token that the user has been served by then
+	posts int     // at the token endpoint until then
+}
+
+func (u *user) now() moment {
+	return moment{time.Now(), u.newest.Load(), u.c.s.OP.Tally().Posts}
+}
+
+// judge says whether an answer to a request begun at m is one that may be, and
+// returns its status.
+func (u *user) judge(a stack.Answer, m moment) int {
 	u.c.count("requests")
 	switch a.Status {
 	case http.StatusOK:
-		u.served(a, begun, least)
+		u.served(a, m)
 		return a.Status
 	case http.StatusServiceUnavailable:
-		u.unavailable(a, begun, least)
+		u.unavailable(a, m)
 	case http.StatusUnauthorized:
 		u.c.count("401")
 		if len(a.Header.Values("Set-Cookie")) > 0 {
@@ -52,8 +63,8 @@ const envoyWaits = 4900 * time.Millisecond
 // unavailable: a 503 says when to come back, and is for sessions past expiry. The
 // only one that Envoy makes itself is for a Check that took all of its time,
 // which is a machine that cannot carry the load; it is counted apart.
-func (u *user) unavailable(a stack.Answer, begun time.Time, least *access) {
-	if took := time.Since(begun); a.Body == "" && took >= envoyWaits {
+func (u *user) unavailable(a stack.Answer, m moment) {
+	if took := time.Since(m.begun); a.Body == "" && took >= envoyWaits {
 		u.c.count("503 by Envoy's own timeout")
 		return
 	}
@@ -61,14 +72,14 @@ func (u *user) unavailable(a stack.Answer, begun time.Time, least *access) {
 	if a.Header.Get("Retry-After") == "" || len(a.Header.Values("Set-Cookie")) > 0 {
 		u.c.fault("a 503 with Retry-After %q, Set-Cookie %q: %.100s", a.Header.Get("Retry-After"), a.Header.Values("Set-Cookie"), a.Body)
 	}
-	if least != nil && begun.Sub(least.Issued) < freshFor {
+	if m.least != nil && m.begun.Sub(m.least.Issued) < freshFor {
 		u.c.fault("a 503 though the token has lived for less than %v", freshFor)
 	}
 }
 
 // served: the app saw this user, with a token of this login that is no older than
 // one seen before, and alive.
-func (u *user) served(a stack.Answer, begun time.Time, least *access) {
+func (u *user) served(a stack.Answer, m moment) {
 	got, ok := u.identity(a)
 	if !ok {
 		return
@@ -76,10 +87,10 @@ func (u *user) served(a stack.Answer, begun time.Time, least *access) {
 	if got.Family != u.family {
 		u.c.fault("%s of %s was served a token of %s", u.name, u.family, got.Family)
 	}
-	if least != nil && got.Number < least.Number {
+	if m.least != nil && got.Number < m.least.Number {
 		u.c.fault("a token older than the one before was served")
 	}
-	if !begun.Before(got.Expires) {
+	if !m.begun.Before(got.Expires) {
 		u.c.mu.Lock()
 		u.c.stale = append(u.c.stale, stale{got.Family, got.Number})
 		u.c.mu.Unlock()

@@ -88,22 +88,22 @@ func (u *user) live(ctx context.Context, quiet bool) {
 func (u *user) requests(ctx context.Context, n int) {
 	var all sync.WaitGroup
 	var denied atomic.Bool
+	m := u.now()
 	for range n {
 		all.Go(func() {
-			begun, least := time.Now(), u.newest.Load()
 			a, err := u.browser.TryFetch(context.WithoutCancel(ctx), "/")
 			if err != nil {
 				u.c.fault("a request failed: %v", errors.Unwrap(err))
 				return
 			}
-			if u.judge(a, begun, least) == http.StatusUnauthorized {
+			if u.judge(a, m) == http.StatusUnauthorized {
 				denied.Store(true)
 			}
 		})
 	}
 	all.Wait()
 	if denied.Load() {
-		u.denied(ctx)
+		u.denied(ctx, m)
 	}
 }
 
@@ -111,24 +111,24 @@ func (u *user) requests(ctx context.Context, n int) {
 func (u *user) hangsUp(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(u.rand.IntN(int(15*time.Millisecond))))
 	defer cancel()
-	begun, least := time.Now(), u.newest.Load()
+	m := u.now()
 	a, err := u.browser.TryFetch(ctx, "/")
 	if err != nil {
 		u.c.count("requests left by the client")
 		return
 	}
-	u.judge(a, begun, least)
+	u.judge(a, m)
 }
 
 // logout ends the session while requests are under way. Whatever begins after
 // its answer is not allowed.
 func (u *user) logout(ctx context.Context) bool {
 	var racing sync.WaitGroup
+	m := u.now()
 	for range 2 {
 		racing.Go(func() {
-			begun, least := time.Now(), u.newest.Load()
 			if a, err := u.browser.TryFetch(context.WithoutCancel(ctx), "/"); err == nil {
-				u.judge(a, begun, least)
+				u.judge(a, m)
 			}
 		})
 	}
@@ -168,14 +168,15 @@ func (u *user) ghost(what string) {
 	}
 }
 
-// denied finds out whether the session is gone, and logs in again if so.
-func (u *user) denied(ctx context.Context) {
+// denied finds out whether the session is gone of which a request of m was
+// refused, and logs in again if so.
+func (u *user) denied(ctx context.Context, m moment) {
 	a, err := u.browser.TryFetch(context.WithoutCancel(ctx), "/auth/session")
 	switch {
 	case err != nil || a.Status != http.StatusOK && a.Status != http.StatusUnauthorized:
 		u.c.fault("/auth/session: %d %v", a.Status, err)
 	case a.Status == http.StatusOK && strings.Contains(a.Body, `"signed_in":true`):
-		u.c.deny(u.family)
+		u.c.deny(u.family, m)
 	default:
 		u.c.lose(u.family)
 		u.retired = u.handle
