@@ -20,6 +20,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+	"github.com/lamplighter/lamplighter/test/pause"
 )
 
 // Latency of the day's provider: log-normal, so that 1 answer in 100 takes over
@@ -141,7 +142,7 @@ func (p *dayProvider) token(r *http.Request) (*http.Response, error) {
 	if f == nil {
 		return p.respond(r, http.StatusBadRequest, `{"error":"invalid_grant"}`), nil
 	}
-	if !wait(r.Context(), draw.latency) {
+	if !pause.For(r.Context(), draw.latency) {
 		return nil, context.Cause(r.Context())
 	}
 	switch {
@@ -259,15 +260,3 @@ func (p *dayProvider) books() (b dayBooks) {
 }
 
 type dayBooks struct{ families, consumed, requests, failed, reused, revoked int }
-
-// wait waits d unless ctx ends first.
-func wait(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/lamplighter/lamplighter/test/pause"
 	"github.com/lamplighter/lamplighter/test/stack"
 )
 
@@ -56,14 +57,14 @@ func (u *user) login() bool {
 			return true
 		}
 		u.c.fault("a login failed: %d %.200s %v", a.Status, a.Body, err)
-		sleep(u.c.t.Context(), time.Second)
+		pause.For(u.c.t.Context(), time.Second)
 	}
 	return false
 }
 
 // live makes steps until ctx is done. quiet: nothing but requests.
 func (u *user) live(ctx context.Context, quiet bool) {
-	for sleep(ctx, time.Duration(u.rand.ExpFloat64()*float64(thinkTime))) {
+	for pause.For(ctx, time.Duration(u.rand.ExpFloat64()*float64(thinkTime))) {
 		draw := u.rand.IntN(1000)
 		switch {
 		case quiet:
@@ -182,16 +183,5 @@ func (u *user) denied(ctx context.Context, m moment) {
 		u.retired = u.handle
 		u.ghost("a session that is over")
 		u.login()
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

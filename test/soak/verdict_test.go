@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/session"
+	"github.com/lamplighter/lamplighter/test/pause"
 )
 
 // watch finds out how many slots are in use in the mean, until ctx is done.
 func (c *crowd) watch(ctx context.Context) {
 	sum, n := 0.0, 0.0
-	for sleep(ctx, 100*time.Millisecond) {
+	for pause.For(ctx, 100*time.Millisecond) {
 		sum += c.s.Lamplighter.Metric("bff_token_refresh_in_flight")
 		n++
 	}
