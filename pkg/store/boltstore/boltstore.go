@@ -21,6 +21,7 @@ type Store struct {
 	path  string
 	codec store.Codec
 	keys  *seal.Keyring // for its names
+	alarm *store.Alarm
 	log   *slog.Logger
 	now   func() time.Time
 
@@ -32,8 +33,7 @@ type Store struct {
 
 	mu     sync.Mutex // of what is in memory; never held over a transaction
 	due    store.DueIndex
-	owners map[string]bool     // whose attempts began in this process
-	told   map[session.ID]bool // which records cannot be read
+	owners map[string]bool // whose attempts began in this process
 }
 
 // Close lets queued writes finish and closes the file. Later calls of any
@@ -110,21 +110,11 @@ func find(tx *bbolt.Tx, id session.ID) ([]byte, error) {
 func (s *Store) decode(id session.ID, encoded []byte) (store.Record, error) {
 	r, err := s.codec.Decode(encoded)
 	if err != nil {
-		s.alarm(id, err)
+		s.alarm.Unreadable(id, err)
 		return store.Record{}, err
 	}
 	r.Used = s.lastUsed(r.Session.ID)
 	return r, nil
-}
-
-// alarm tells of each session once: its browser asks again and again.
-func (s *Store) alarm(id session.ID, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.told[id] {
-		s.told[id] = true
-		s.log.Error("session record cannot be read", "session", id, "error", err)
-	}
 }
 
 func (s *Store) lastUsed(id session.ID) time.Time {

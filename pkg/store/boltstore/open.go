@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/seal"
-	"github.com/lamplighter/lamplighter/pkg/session"
 	"github.com/lamplighter/lamplighter/pkg/store"
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
@@ -84,7 +83,7 @@ func begin(o Options) (*Store, error) {
 	}
 	s := &Store{
 		db: db, path: o.Path, codec: store.NewCodec(o.Keys), keys: o.Keys, log: o.Log, now: o.Now,
-		owners: make(map[string]bool), told: make(map[session.ID]bool),
+		owners: make(map[string]bool), alarm: store.NewAlarm(o.Log),
 		queue: make(chan *write, maxBatch), closing: make(chan struct{}), closed: make(chan struct{}),
 	}
 	if err := s.create(); err != nil {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/seal"
-	"github.com/lamplighter/lamplighter/pkg/session"
 	"github.com/lamplighter/lamplighter/pkg/store"
 	"github.com/redis/rueidis"
 )
@@ -66,7 +65,7 @@ func Open(o Options) (*Store, error) {
 	}
 	return &Store{
 		client: client, prefix: o.Prefix, owner: o.Owner, maxStale: o.MaxStale,
-		codec: store.NewCodec(o.Keys), log: o.Log, lua: lua, told: make(map[session.ID]bool),
+		codec: store.NewCodec(o.Keys), log: o.Log, alarm: store.NewAlarm(o.Log), lua: lua,
 	}, nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,10 +32,8 @@ type Store struct {
 	seen     revisions
 	mine     atomic.Pointer[[]int] // shards to look after; nil: all
 	copied   atomic.Bool           // a server has replicas of its own
+	alarm    *store.Alarm
 	coherence
-
-	mu   sync.Mutex
-	told map[session.ID]bool // whose record could not be read
 }
 
 // Close ends every connection.
@@ -164,19 +161,9 @@ func (s *Store) Get(ctx context.Context, id session.ID) (store.Record, error) {
 func (s *Store) decode(id session.ID, of map[string]string) (store.Record, error) {
 	r, err := s.record(id, of)
 	if err != nil {
-		s.alarm(id, err)
+		s.alarm.Unreadable(id, err)
 		return store.Record{}, err
 	}
 	s.seen.saw(id, r.Session.Revision)
 	return r, nil
-}
-
-// alarm tells of each session once: its browser asks again and again.
-func (s *Store) alarm(id session.ID, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.told[id] {
-		s.told[id] = true
-		s.log.Error("session record cannot be read", "session", id, "error", err)
-	}
 }

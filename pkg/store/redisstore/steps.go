@@ -124,7 +124,7 @@ func (s *Store) End(ctx context.Context, id session.ID, why session.Reason, only
 	s.seen.forget(id)
 	r, err := s.record(id, of)
 	if err != nil { // it has ended all the same; nobody can revoke what nobody can read
-		s.alarm(id, err)
+		s.alarm.Unreadable(id, err)
 		return session.Session{}, nil
 	}
 	s.unlist(ctx, r.Session)
