@@ -9,7 +9,7 @@ FUZZTIME ?= 10s
 # What `make test-envoys` leaves to `make test`.
 OF_TIME = TestTenSecondTokens|TestAThousandRequestsOnADueSession|TestSIGTERMFinishesRefreshesUnderWay|TestASecondSignalStopsAtOnce
 
-.PHONY: help demo ci test test-envoys test-providers soak-providers long day crash crash-short soak soak-short outage bench-quick bench fuzz lint vet build envoy
+.PHONY: help demo demo-replicas ci test test-envoys test-providers test-replicas soak-providers long day crash crash-short soak soak-short outage bench-quick bench fuzz lint vet build envoy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -18,8 +18,12 @@ demo: envoy build ## run everything on this machine: http://localhost:$DEMO_PORT
 	@go build -o bin/demo ./test/demo
 	@exec bin/demo
 
+demo-replicas: envoy build ## the same with two replicas over one Redis, behind one port: needs redis-server
+	@go build -o bin/demo ./test/demo
+	@exec bin/demo -replicas 2
+
 # The last one's closing lines are the run's.
-ci: lint long test-providers crash-short soak-short test-envoys bench-quick test ## everything that must hold before a change is taken
+ci: lint long test-providers test-replicas crash-short soak-short test-envoys bench-quick test ## everything that must hold before a change is taken
 
 test: envoy vet ## install what is needed and run every test
 	go test -race -timeout 20m ./...
@@ -74,6 +78,9 @@ soak: envoy ## half an hour of 2,000 users at a provider that fails in every way
 soak-short: envoy ## two minutes of the same, at the strict provider
 	SOAK_FOR=3m go test -tags soak -count=1 -timeout 10m -v -run '^TestSoak$$/^strict$$' ./test/soak
 
+test-replicas: envoy ## three replicas and more over one Redis: crowds, kills, histories, costs; redis-server has to be there
+	go test -tags replicas -count=1 -parallel 6 -timeout 20m -v ./test/replicas
+
 outage: envoy ## a provider that is away or slow, beside Fresh sessions: ratios of p99, in six minutes
 	go test -tags soak -count=1 -timeout 20m -v -run '^(TestOutage|TestSlowProvider)$$' ./test/soak
 
@@ -101,6 +108,7 @@ vet:
 	go vet -tags soak ./test/soak
 	go vet -tags crash ./pkg/app ./test/crash
 	go vet -tags providers ./test/providers
+	go vet -tags replicas ./test/replicas
 
 build: ## build the commands into bin/
 	go build -o bin/ ./cmd/...

@@ -51,7 +51,7 @@ func TestDemo(t *testing.T) {
 	defer ctrlC()
 	seen := new(screen)
 	ended := make(chan error, 1)
-	go func() { ended <- run(ctx, port, 10*time.Second, seen) }()
+	go func() { ended <- run(ctx, port, 1, 10*time.Second, seen) }()
 
 	seen.shows(t, "ready: http://localhost:"+port+"/")
 	seen.shows(t, "provider: http://127.0.0.1:")
@@ -90,6 +90,36 @@ func TestDemo(t *testing.T) {
 	}
 }
 
+// One browser, whose requests go to two replicas in turn.
+func TestDemoOfReplicas(t *testing.T) {
+	inCheckout(t)
+	port := stack.FreePort(t)
+	ctx, ctrlC := context.WithCancel(t.Context())
+	defer ctrlC()
+	seen := new(screen)
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, port, 2, 10*time.Second, seen) }()
+	seen.shows(t, "ready: http://localhost:"+port+"/")
+	b := stack.NewBrowser(t, "http://localhost:"+port, http.DefaultTransport.(*http.Transport).Clone())
+	token := b.Login("/", "ada").Bearer(t)
+	served := map[string]bool{}
+	for range 4 {
+		a := b.Fetch("/")
+		if a.Bearer(t) != token {
+			t.Error("another token at another replica")
+		}
+		served[a.Header.Get(servedBy)] = true
+	}
+	if !served["1"] || !served["2"] || len(served) != 2 {
+		t.Errorf("served by %v, want both replicas", served)
+	}
+	seen.shows(t, "refreshed ")
+	ctrlC()
+	if err := <-ended; err != nil {
+		t.Errorf("Ctrl-C: %v, want a quiet end", err)
+	}
+}
+
 func TestDemoPortErrors(t *testing.T) {
 	inCheckout(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -101,7 +131,7 @@ func TestDemoPortErrors(t *testing.T) {
 	for port, want := range map[string]string{
 		taken: "port " + taken + " is taken by another process", "http": "make it a port number", "70000": "make it a port number", "0": "make it a port number",
 	} {
-		if err := run(t.Context(), port, time.Minute, new(screen)); err == nil || !strings.Contains(err.Error(), want) {
+		if err := run(t.Context(), port, 1, time.Minute, new(screen)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("DEMO_PORT=%s: %v, want %q", port, err, want)
 		}
 	}

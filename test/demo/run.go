@@ -10,16 +10,11 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/lamplighter/lamplighter/test/child"
-	"github.com/lamplighter/lamplighter/test/echo"
-	"github.com/lamplighter/lamplighter/test/envoytest"
 )
 
 const (
@@ -29,9 +24,10 @@ const (
 )
 
 // run starts all parts, tells when they answer, and stops them when ctx is done
-// or when one of them ends by itself. life is that of access tokens.
-func run(ctx context.Context, port string, life time.Duration, out io.Writer) error {
-	d := &demo{out: out, port: port, life: life}
+// or when one of them ends by itself. life is that of access tokens; replicas
+// are over one Redis, if there is more than one.
+func run(ctx context.Context, port string, replicas int, life time.Duration, out io.Writer) error {
+	d := &demo{out: out, port: port, replicas: replicas, life: life}
 	if d.port == "" {
 		d.port = defaultPort
 	}
@@ -43,6 +39,9 @@ func run(ctx context.Context, port string, life time.Duration, out io.Writer) er
 		return err
 	}
 	d.say("ready: http://localhost:%s/", d.port)
+	if replicas > 1 {
+		d.say("%d replicas over one Redis answer in turn; the header %s tells which it was", replicas, servedBy)
+	}
 	d.say("provider: %s", d.issuer)
 	d.say("access tokens live %v: log in with any name, then watch them being refreshed. Ctrl-C stops everything.", life)
 	select {
@@ -54,12 +53,14 @@ func run(ctx context.Context, port string, life time.Duration, out io.Writer) er
 }
 
 type demo struct {
-	out    io.Writer
-	port   string
-	life   time.Duration
-	dir    string
-	issuer string
-	check  string
+	out      io.Writer
+	port     string
+	replicas int
+	life     time.Duration
+	dir      string
+	issuer   string
+	store    string   // what the config says of it
+	entries  []string // addresses of the replicas' Envoys
 
 	mu    sync.Mutex // of out
 	ended chan string
@@ -85,7 +86,7 @@ func (d *demo) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
 	d.ended = make(chan string, 8)
-	for _, step := range []func(context.Context) error{d.portFree, d.files, d.provider, d.lamplighter, d.envoy, d.answers} {
+	for _, step := range []func(context.Context) error{d.portFree, d.files, d.provider, d.redis, d.lamplighters, d.envoys, d.front, d.answers} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -114,7 +115,6 @@ func (d *demo) files(context.Context) error {
 	}
 	d.dir = dir
 	d.undo = append(d.undo, func() { _ = os.RemoveAll(dir) })
-	d.check = "unix://" + filepath.Join(dir, "check.sock")
 	key := make([]byte, 32)
 	_, _ = rand.Read(key)
 	return errors.Join(
@@ -125,118 +125,34 @@ func (d *demo) files(context.Context) error {
 
 func (d *demo) file(name string) string { return filepath.Join(d.dir, name) }
 
-// program starts a binary of bin/ and hands each line of its log to read.
-func (d *demo) program(name string, read func(entry), args ...string) error {
-	r, w := io.Pipe()
-	cmd := exec.Command(filepath.Join("bin", name), args...)
-	cmd.Stderr = w
-	p, err := child.Start(cmd)
-	if err != nil {
-		return fmt.Errorf("start %s: %w; make demo builds it", name, err)
-	}
-	var reading sync.WaitGroup
-	reading.Go(func() { d.follow(r, name, read) })
-	go func() {
-		_ = p.Wait()
-		_ = w.Close()
-		d.ended <- name
-	}()
-	d.undo = append(d.undo, func() {
-		_ = p.Stop(stopWithin)
-		reading.Wait()
-	})
-	return nil
-}
-
-func (d *demo) provider(ctx context.Context) error {
-	issuer := make(chan string, 1)
-	err := d.program("devop", func(e entry) { d.tellProvider(e, issuer) },
-		"--listen", "127.0.0.1:0", "--client-secret-file", d.file("client-secret"), "--access-token-life", d.life.String(),
-		"--redirect-uri", "http://localhost:"+d.port+"/auth/callback",
-		"--post-logout-redirect-uri", "http://localhost:"+d.port+"/")
-	if err != nil {
-		return err
-	}
-	d.issuer, err = d.await(ctx, issuer, "the provider")
-	return err
-}
-
-// await is what a program tells once it has started.
-func (d *demo) await(ctx context.Context, told <-chan string, who string) (string, error) {
-	select {
-	case s := <-told:
-		return s, nil
-	case name := <-d.ended:
-		return "", fmt.Errorf("%s did not start; its last lines are above", name)
-	case <-ctx.Done():
-		return "", fmt.Errorf("wait for %s: %w", who, ctx.Err())
-	}
-}
-
-const configFile = `# written by make demo
-listen: {check: %q, admin: "127.0.0.1:0"}
-external_url: http://localhost:%s
-provider: {issuer: %q, client_id: lamplighter, client_secret_file: %q, scopes: [openid, offline_access, profile, email]}
-session: {keys_file: %q}
-store: {bolt: {path: %q}}
-headers: {user_id: X-User-ID, email: X-User-Email, name: X-User-Name}
-log: {level: debug}
-`
-
-func (d *demo) lamplighter(ctx context.Context) error {
-	cfg := fmt.Sprintf(configFile, d.check, d.port, d.issuer, d.file("client-secret"), d.file("keys"), d.file("sessions.db"))
-	if err := os.WriteFile(d.file("lamplighter.yaml"), []byte(cfg), 0o600); err != nil {
-		return err
-	}
-	listening := make(chan string, 1)
-	err := d.program("lamplighter", func(e entry) { d.tellLamplighter(e, listening) }, "serve", "--config", d.file("lamplighter.yaml"))
-	if err != nil {
-		return err
-	}
-	_, err = d.await(ctx, listening, "lamplighter")
-	return err
-}
-
-// envoy also starts the app behind it.
-func (d *demo) envoy(ctx context.Context) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	app := &http.Server{Handler: new(echo.API), ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = app.Serve(l) }() // ends with Close
-	d.undo = append(d.undo, func() { _ = app.Close() })
-	e, err := envoytest.Start(ctx, envoytest.Options{
-		Bootstrap: envoytest.Shipped, AuthzAddress: d.check, AppAddress: l.Addr().String(), Listen: d.listenAddr(),
-	})
-	if err != nil {
-		return err
-	}
-	d.undo = append(d.undo, func() { _ = e.Stop() })
-	go func() { <-e.Done(); d.ended <- "envoy" }()
-	return nil
-}
-
 // answers waits until the whole way answers: a navigation is sent to log in.
 func (d *demo) answers(ctx context.Context) error {
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	for {
+	return d.until(ctx, "http://localhost:"+d.port+"/", func() bool {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost:"+d.port+"/", nil)
 		if err != nil {
-			return err
+			return false
 		}
 		req.Header.Set("Accept", "text/html")
 		resp, err := client.Do(req)
-		if err == nil {
-			_ = resp.Body.Close()
-			if resp.StatusCode == http.StatusFound {
-				return nil
-			}
+		if err != nil {
+			return false
 		}
+		_ = resp.Body.Close()
+		return resp.StatusCode == http.StatusFound
+	})
+}
+
+// until waits for who to answer.
+func (d *demo) until(ctx context.Context, who string, ok func() bool) error {
+	for !ok() {
 		select {
 		case <-time.After(100 * time.Millisecond):
+		case name := <-d.ended:
+			return fmt.Errorf("wait for %s to answer: %s has ended", who, name)
 		case <-ctx.Done():
-			return fmt.Errorf("wait for http://localhost:%s/ to answer: %w", d.port, ctx.Err())
+			return fmt.Errorf("wait for %s to answer: %w", who, ctx.Err())
 		}
 	}
+	return nil
 }

@@ -49,17 +49,18 @@ func (d *demo) tellProvider(e entry, issuer chan<- string) {
 	}
 }
 
-func (d *demo) tellLamplighter(e entry, listening chan<- string) {
+// tellLamplighter prints what the lamplighter at a place has done.
+func (d *demo) tellLamplighter(e entry, place string, listening chan<- string) {
 	switch e.text("msg") {
 	case "listening":
 		listening <- e.text("admin")
 	case "session created":
-		d.say("session      %s begins", e.text("session"))
+		d.say("session      %s begins%s", e.text("session"), place)
 	case "sweep started refreshes":
-		d.say("sweep        %v due, %v refreshes started", e["due"], e["started"])
+		d.say("sweep        %v due, %v refreshes started%s", e["due"], e["started"], place)
 	case "token refreshed":
-		d.say("refreshed    session %s is at revision %v, by %s", e.text("session"), e["revision"], e.text("by"))
+		d.say("refreshed    session %s is at revision %v, by %s%s", e.text("session"), e["revision"], e.text("by"), place)
 	case "session ended":
-		d.say("session      %s ends: %s", e.text("session"), e.text("reason"))
+		d.say("session      %s ends: %s%s", e.text("session"), e.text("reason"), place)
 	}
 }

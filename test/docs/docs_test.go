@@ -85,8 +85,8 @@ func (p page) run(line string) {
 	command, _, _ := strings.Cut(line, "#")
 	switch command = strings.TrimSpace(command); {
 	case command == "":
-	case command == "make demo":
-		p.until(p.root, "make demo", "ready: http://", syscall.SIGINT)
+	case command == "make demo", command == "make demo-replicas":
+		p.until(p.root, command, "ready: http://", syscall.SIGINT)
 	case command != "make envoy" && strings.HasPrefix(command, "make "):
 		// A suite, which takes minutes, and of which one runs this.
 		p.succeeds(p.root, "make --dry-run "+strings.TrimPrefix(command, "make "))
