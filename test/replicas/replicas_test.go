@@ -12,10 +12,15 @@ import (
 	"github.com/lamplighter/lamplighter/test/stack"
 )
 
-// start runs n replicas over one Redis.
+// start runs n replicas over one Redis of their own.
 func start(t *testing.T, n int, o stack.Options) []*stack.Stack {
 	t.Helper()
-	redis := redistest.Start(t)
+	return over(t, redistest.Start(t), n, o)
+}
+
+// over runs n replicas over redis.
+func over(t *testing.T, redis *redistest.Server, n int, o stack.Options) []*stack.Stack {
+	t.Helper()
 	o.Config = fmt.Sprintf("store: {redis: {addresses: [%q]}}\n%s", redis.Addr, o.Config)
 	all := []*stack.Stack{stack.Start(t, o)}
 	for len(all) < n {
@@ -36,16 +41,21 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // at is b's request through a replica's Envoy.
 func at(t *testing.T, b *stack.Browser, s *stack.Stack, path string) stack.Answer {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Entry()+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Accept", "application/json")
-	a, err := b.DoOnce(req)
+	a, err := try(b, s, path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return a
+}
+
+// try is at for any goroutine.
+func try(b *stack.Browser, s *stack.Stack, path string) (stack.Answer, error) {
+	req, err := http.NewRequest(http.MethodGet, s.Entry()+path, nil)
+	if err != nil {
+		return stack.Answer{}, err
+	}
+	req.Header.Set("Accept", "application/json")
+	return b.DoOnce(req)
 }
 
 // A browser that logs in through one pod is signed in on all; expired, its token
