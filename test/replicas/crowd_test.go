@@ -11,9 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lamplighter/lamplighter/pkg/session"
 	"github.com/lamplighter/lamplighter/test/pause"
 	"github.com/lamplighter/lamplighter/test/stack"
 )
+
+const sessionCookie = "__Host-bff_session"
 
 // heardWithin is how long a replica may serve what another has replaced.
 const heardWithin = time.Second
@@ -79,7 +82,12 @@ func (c *crowd) login(name string, b *stack.Browser) *user {
 		c.fault("a login ends without a token: %v, %v", a, err)
 		return nil
 	}
-	return &user{b: b, name: a.Echo(c.t).Headers["x-session-id"][0], family: seen.Family, newest: 1, since: time.Now(), expires: seen.Expires}
+	handle, err := session.ParseHandle(b.Cookie(sessionCookie))
+	if err != nil {
+		c.fault("a login ends without a session: %v", err)
+		return nil
+	}
+	return &user{b: b, name: handle.ID().String(), family: seen.Family, newest: 1, since: time.Now(), expires: seen.Expires}
 }
 
 func (c *crowd) fault(format string, args ...any) {

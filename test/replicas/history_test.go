@@ -71,7 +71,7 @@ func TestHistories(t *testing.T) {
 	defer cancel()
 	var going sync.WaitGroup
 	for i, u := range c.users {
-		handle := u.b.Cookie("__Host-bff_session")
+		handle := u.b.Cookie(sessionCookie)
 		for r := range all {
 			going.Go(func() { c.asks(ctx, books, u, handle, r) })
 		}
@@ -100,7 +100,7 @@ func (c *crowd) send(ctx context.Context, method string, r int, path, handle str
 	if err != nil {
 		return stack.Answer{}, err
 	}
-	req.Header.Set("Cookie", "__Host-bff_session="+handle)
+	req.Header.Set("Cookie", sessionCookie+"="+handle)
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Sec-Fetch-Site", "same-origin")
 	req.Header.Set("Origin", c.all[0].URL)

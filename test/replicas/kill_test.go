@@ -20,6 +20,9 @@ const (
 	killEvery = time.Second
 	// answerTakes so long, that each kill meets somebody's.
 	answerTakes = 30 * time.Millisecond
+	// settled is what a session needs whose owner was killed: its lease, and the
+	// replays that decide.
+	settled = 90 * time.Second
 )
 
 // killed is one kill, from the last look at the counters on: what ended meanwhile
@@ -77,7 +80,8 @@ func (c *crowd) settle() {
 	for _, u := range c.users {
 		since[u] = u.newest
 	}
-	eventually(c.t, "everybody has a new token, or is out", func() bool {
+	began := time.Now()
+	within(c.t, settled, "everybody has a new token, or is out", func() bool {
 		for i, u := range c.users {
 			if _, open := since[u]; !open {
 				continue
@@ -88,6 +92,7 @@ func (c *crowd) settle() {
 		}
 		return len(since) == 0
 	})
+	c.t.Logf("settled after %v", time.Since(began).Round(time.Second))
 }
 
 // onlyLostAnswers holds the users who are out against the provider's books, the
