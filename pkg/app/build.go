@@ -86,13 +86,14 @@ func (a *App) build(o Options) error {
 	a.undo.add("close relying party", func(context.Context) error { a.relying.Close(); return nil })
 	a.undo.add("flush sessions", a.life.Close)
 
+	active := min(cfg.Sweep.ActiveWithin.Std(), cfg.Session.Idle.Std()) // whom the reaper has yet to find is not active
 	a.refresher = refresh.New(refresh.Options{
 		Store: records, Provider: a.relying, Profile: profile, Cache: a.cache, Sessions: a.life, Policy: policy, Now: o.Now,
 		Jitter: cfg.Refresh.Jitter.Std(), Deadline: cfg.Refresh.Deadline.Std(), Lease: cfg.Refresh.Lease.Std(),
 		Owner: a.name, MaxInFlight: cfg.Sweep.MaxInFlight,
 		Sweep: refresh.SweepOptions{
 			CheckInterval: checkInterval, Rate: cfg.Sweep.Rate,
-			ActiveWithin: min(cfg.Sweep.ActiveWithin.Std(), cfg.Session.Idle.Std()), // whom the reaper has yet to find is not active
+			ActiveWithin: active, UseLag: min(lifecycle.FlushEvery, cfg.Session.Idle.Std()-active),
 		},
 		Log: a.log, Metrics: refresh.NewMetrics(a.registry),
 	})

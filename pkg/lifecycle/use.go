@@ -11,10 +11,12 @@ import (
 	"github.com/lamplighter/lamplighter/pkg/store"
 )
 
+// FlushEvery is how long the store may not know of a use.
+const FlushEvery = time.Minute
+
 const (
-	flushEvery = time.Minute
-	noteEvery  = time.Second
-	useShards  = 64
+	noteEvery = time.Second
+	useShards = 64
 )
 
 // useMap is when each session was last used by this process.
@@ -111,7 +113,7 @@ func (l *Lifecycle) Use(ctx context.Context, v *session.View, now time.Time) err
 			return l.over(ctx, id, session.ReasonIdle, store.Cond{UnusedSince: now.Add(-l.opts.Idle)})
 		}
 	}
-	if now.After(last.Add(l.opts.Idle-2*flushEvery)) && now.Sub(last) >= noteEvery {
+	if now.After(last.Add(l.opts.Idle-2*FlushEvery)) && now.Sub(last) >= noteEvery {
 		// The next flush may come after the idle end as another reader sees it. A
 		// use that could not be written is none: the next request must write its own.
 		if err := l.opts.Store.Touch(ctx, map[session.ID]time.Time{id: now}); err != nil {
@@ -140,7 +142,7 @@ func (l *Lifecycle) over(ctx context.Context, id session.ID, why session.Reason,
 // Run flushes uses and ends sessions whose time is up, once a minute, until ctx
 // is done.
 func (l *Lifecycle) Run(ctx context.Context) {
-	tick := time.NewTicker(flushEvery)
+	tick := time.NewTicker(FlushEvery)
 	defer tick.Stop()
 	for {
 		select {

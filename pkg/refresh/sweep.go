@@ -19,6 +19,7 @@ const (
 type SweepOptions struct {
 	CheckInterval time.Duration // longest time between two looks at the due index
 	ActiveWithin  time.Duration // sessions unused for longer are parked
+	UseLag        time.Duration // and so much later: the store comes to know of a use within it
 	Rate          int           // starts a second
 }
 
@@ -73,7 +74,7 @@ func (r *Refresher) sweep(ctx context.Context) (next time.Time) {
 	if until, shut := r.gate.shut(now); shut {
 		return until
 	}
-	page, next, err := r.opts.Store.Due(ctx, now, now.Add(-r.opts.Sweep.ActiveWithin), duePage)
+	page, next, err := r.opts.Store.Due(ctx, now, now.Add(-r.opts.Sweep.ActiveWithin-r.opts.Sweep.UseLag), duePage)
 	if err != nil {
 		if ctx.Err() == nil {
 			r.opts.Log.Warn("sweep could not read the due index", "error", err)

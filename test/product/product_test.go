@@ -88,6 +88,25 @@ func TestSweepKeepsActiveSessionsAndParksIdleOnes(t *testing.T) {
 	})
 }
 
+// Somebody who comes every twenty seconds is never parked, though the store is
+// told of a use once a minute.
+func TestSweepDoesNotParkWhoIsAboutToBeFlushed(t *testing.T) {
+	t.Parallel()
+	inFakeTime(t, options{life: 12 * time.Second, config: "sweep: {active_within: 30s}"}, func(w *world) {
+		o := w.operator("ada")
+		for range 30 {
+			time.Sleep(20 * time.Second)
+			o.browser.Fetch("/").Bearer(w.t)
+		}
+		for _, o := range o.show().History {
+			if o.By != "sweep" {
+				w.t.Errorf("refreshed by a %s", o.By)
+			}
+		}
+		w.once()
+	})
+}
+
 func TestOneRefreshForAThousandRequests(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

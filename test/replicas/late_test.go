@@ -11,6 +11,7 @@ import (
 
 	"github.com/lamplighter/lamplighter/pkg/admin"
 	"github.com/lamplighter/lamplighter/test/op"
+	"github.com/lamplighter/lamplighter/test/pause"
 	"github.com/lamplighter/lamplighter/test/stack"
 )
 
@@ -84,9 +85,13 @@ func (c *crowd) lateWinner(policy op.Policy, refreshes int) {
 	}
 	u := c.users[0]
 	asked := make(chan struct{})
-	go func() { // no answer is expected: the process that is asked stops
+	go func() { // until the token is not just new; the last one is answered when the process goes on
 		defer close(asked)
-		_, _ = admin.NewClient(late.Admin).Refresh(c.t.Context(), u.name)
+		for pause.For(c.t.Context(), 100*time.Millisecond) {
+			if s, err := admin.NewClient(late.Admin).Refresh(c.t.Context(), u.name); err != nil || s.Revision > 1 {
+				return
+			}
+		}
 	}()
 	eventually(c.t, "the answer is ready", func() bool { return provider.Ledger().Held == 1 })
 	late.Signal(syscall.SIGSTOP)
