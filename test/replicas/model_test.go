@@ -3,8 +3,11 @@
 package replicas
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -134,8 +137,15 @@ func TestTheModelRejectsWhatMustNotBe(t *testing.T) {
 
 // check tells whether a history is right; what it cannot tell in time is wrong.
 func check(history []porcupine.Operation) error {
-	if got := porcupine.CheckOperationsTimeout(model(), history, time.Minute); got != porcupine.Ok {
-		return fmt.Errorf("%s: %v", got, history)
+	got := porcupine.CheckOperationsTimeout(model(), history, time.Minute)
+	if got == porcupine.Ok {
+		return nil
 	}
-	return nil
+	slices.SortFunc(history, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
+	var told strings.Builder
+	for _, o := range history {
+		e := o.Input.(step)
+		fmt.Fprintf(&told, "\n%v to %v: replica %d: %v %d", time.Duration(o.Call), time.Duration(o.Return), e.replica, e.what, e.number)
+	}
+	return fmt.Errorf("%s:%s", got, &told)
 }
