@@ -26,6 +26,7 @@ func Gone(err error) bool { return errors.Is(err, ErrEnded) || errors.Is(err, Er
 type EndedError struct {
 	Reason  Reason
 	At      time.Time
+	Until   time.Time // it is remembered; zero when the store has not been told yet
 	History []Outcome // the last refreshes, oldest first
 }
 

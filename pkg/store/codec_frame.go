@@ -59,6 +59,8 @@ func unframe(b []byte) (head, meta, sealed []byte, err error) {
 
 func checksum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
 
-func unreadable(why error) error {
-	return fmt.Errorf("decode record: %w: %w", session.ErrUnavailable, why)
-}
+// ErrUnreadable is session.ErrUnavailable of one record, for good: with these keys,
+// and by this version.
+var ErrUnreadable = fmt.Errorf("%w: record cannot be read", session.ErrUnavailable)
+
+func unreadable(why error) error { return fmt.Errorf("decode record: %w: %w", ErrUnreadable, why) }

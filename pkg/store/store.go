@@ -17,7 +17,7 @@ import (
 // caller does to one it has given or been given never changes the store.
 //
 // A record that cannot be read (unknown key, failed open, impossible content)
-// is ErrUnavailable and an alarm: never ErrNotFound, never deleted.
+// is ErrUnavailable, as ErrUnreadable, and an alarm: never ErrNotFound, never deleted.
 type Store interface {
 	// Create writes revision 1, durable when it returns. ErrExists if the ID is
 	// taken, by a tombstone too.
@@ -89,11 +89,20 @@ type Index interface {
 	// most limit: an operator knows a session by the short form in the log.
 	Lookup(ctx context.Context, prefix []byte, limit int) ([]session.ID, error)
 
+	// List returns a page of at most limit sessions and tombstones, and the place
+	// behind it; the zero Cursor says that there are no more, and as an argument is
+	// before all. Whatever is there from the first page to the last is listed once;
+	// what comes or goes meanwhile may be. Nothing is held between two pages.
+	List(ctx context.Context, after Cursor, limit int) (ids []session.ID, next Cursor, err error)
+
 	// Reap lists at most limit sessions that were not used since unusedSince or
 	// are past their absolute end, and deletes tombstones that are past theirs.
 	// It ends nothing: the caller does, under Cond.UnusedSince.
 	Reap(ctx context.Context, now, unusedSince time.Time, limit int) ([]session.ID, error)
 }
+
+// Cursor is a place in the order in which List goes through one store; opaque.
+type Cursor string
 
 // AttemptID is 128 random bits, the caller's.
 type AttemptID [16]byte
@@ -182,5 +191,5 @@ type Tombstone struct {
 
 // Err is ErrEnded with the tombstone's reason and time.
 func (t Tombstone) Err() error {
-	return &session.EndedError{Reason: t.Reason, At: t.At, History: slices.Clone(t.History)}
+	return &session.EndedError{Reason: t.Reason, At: t.At, Until: t.Until, History: slices.Clone(t.History)}
 }

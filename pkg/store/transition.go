@@ -126,6 +126,25 @@ func (r Record) Tombstone(why session.Reason, only Cond, now time.Time) Tombston
 	return t
 }
 
+// Orphaned is r in a store that the owner of its open attempt has never reached:
+// whether the request was sent nobody can tell there, so it is in doubt.
+func (r Record) Orphaned() Record {
+	if r.Attempt != nil {
+		r.Attempt, r.InDoubt = nil, true
+		r.DueAt = r.due()
+	}
+	return r
+}
+
+// Newer reports whether r knows more of its session than other does: a later
+// revision, or a later attempt on the same.
+func (r Record) Newer(other Record) bool {
+	if r.Session.Revision != other.Session.Revision {
+		return r.Session.Revision > other.Session.Revision
+	}
+	return r.Fence > other.Fence
+}
+
 // BelongsTo reports whether the record's session is one of the subject, or of
 // the OP session, of k.
 func (r Record) BelongsTo(k session.SubjectKey) bool {

@@ -15,7 +15,7 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// Store implements store.Store and store.Index over one file.
+// Store implements store.Store, store.Index and store.Importer over one file.
 type Store struct {
 	db    *bbolt.DB
 	path  string

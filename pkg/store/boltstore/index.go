@@ -117,6 +117,53 @@ func (s *Store) Lookup(ctx context.Context, prefix []byte, limit int) ([]session
 	return ids, nil
 }
 
+// List implements store.Index; the order is that of the IDs, and a Cursor is one.
+func (s *Store) List(ctx context.Context, after store.Cursor, limit int) (ids []session.ID, next store.Cursor, _ error) {
+	if err := s.open(ctx); err != nil {
+		return nil, "", err
+	}
+	err := s.view(func(tx *bbolt.Tx) error {
+		live, tombs := from(tx.Bucket(bucketSessions), after), from(tx.Bucket(bucketTombs), after)
+		for len(ids) < limit && (live.key != nil || tombs.key != nil) {
+			least := &live
+			if live.key == nil || tombs.key != nil && bytes.Compare(tombs.key, live.key) < 0 {
+				least = &tombs
+			}
+			ids = append(ids, session.ID(least.key))
+			least.next()
+		}
+		if live.key != nil || tombs.key != nil {
+			next = store.Cursor(ids[len(ids)-1][:])
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, "", unavailable(err)
+	}
+	return ids, next, nil
+}
+
+// keys goes through the session ids of a bucket; key is nil behind the last.
+type keys struct {
+	*bbolt.Cursor
+	key []byte
+}
+
+func from(b *bbolt.Bucket, after store.Cursor) keys {
+	k := keys{Cursor: b.Cursor()}
+	if k.key, _ = k.Seek([]byte(after)); string(k.key) == string(after) || !k.whole() {
+		k.next()
+	}
+	return k
+}
+
+func (k *keys) next() {
+	for k.key, _ = k.Next(); !k.whole(); k.key, _ = k.Next() {
+	}
+}
+
+func (k *keys) whole() bool { return k.key == nil || len(k.key) == len(session.ID{}) }
+
 // Reap implements store.Index; the sessions come from memory.
 func (s *Store) Reap(ctx context.Context, now, unusedSince time.Time, limit int) ([]session.ID, error) {
 	if err := s.dropTombs(ctx, now); err != nil {

@@ -30,6 +30,9 @@ var (
 // ErrFormat is a file that a newer Lamplighter, or something else, has written.
 var ErrFormat = errors.New("store file is not of this version of lamplighter")
 
+// ErrInUse is a file that another process has open.
+var ErrInUse = errors.New("is in use by another process")
+
 var errDamaged = errors.New("store file is damaged")
 
 // Options of Open.
@@ -38,6 +41,9 @@ type Options struct {
 	Keys *seal.Keyring
 	Log  *slog.Logger
 	Now  func() time.Time // nil: time.Now
+	// ReadOnly is for a file that must be there and is not changed: a step is
+	// session.ErrUnavailable, and a damaged file is an error.
+	ReadOnly bool
 }
 
 const (
@@ -46,8 +52,8 @@ const (
 	keySample   = 100 // sessions opened at start, to notice a lost key without opening a million
 )
 
-// Open opens or creates the store. The errors say what to do. A damaged file is
-// set aside and a new one begun; only the log tells.
+// Open opens or creates the store. The errors say what to do, among them ErrInUse
+// and ErrFormat. A damaged file is set aside and a new one begun; only the log tells.
 func Open(o Options) (*Store, error) {
 	for {
 		before, _ := os.Stat(o.Path)
@@ -63,6 +69,9 @@ func Open(o Options) (*Store, error) {
 		if !errors.Is(err, errDamaged) {
 			return nil, err
 		}
+		if o.ReadOnly {
+			return nil, fmt.Errorf("open store %s: %w; `lamplighter serve` sets it aside", o.Path, err)
+		}
 		if err := setAside(o, before, err); err != nil {
 			return nil, err
 		}
@@ -74,10 +83,13 @@ func begin(o Options) (*Store, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if info, err := os.Stat(o.Path); o.ReadOnly && (err != nil || info.Size() == 0) {
+		return nil, fmt.Errorf("open store: %s is not there, or empty; is it the store.bolt.path of the lamplighter that has run?", o.Path)
+	}
 	if err := probe(o.Path); err != nil {
 		return nil, err
 	}
-	db, err := openBolt(o.Path, false)
+	db, err := openBolt(o.Path, o.ReadOnly)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +98,9 @@ func begin(o Options) (*Store, error) {
 		owners: make(map[string]bool), alarm: store.NewAlarm(o.Log),
 		queue: make(chan *write, maxBatch), closing: make(chan struct{}), closed: make(chan struct{}),
 	}
-	if err := s.create(); err != nil {
+	if err := s.create(); o.ReadOnly && err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: it has never held a session", o.Path), db.Close())
+	} else if err != nil {
 		return nil, errors.Join(fmt.Errorf("write store %s: %w; is there space left?", o.Path, err), db.Close())
 	}
 	if err := s.load(); err != nil {
@@ -104,7 +118,7 @@ func openBolt(path string, readOnly bool) (*bbolt.DB, error) {
 	case err == nil:
 		return db, nil
 	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, fmt.Errorf("open store: %s is in use by another process; one lamplighter owns a store file: stop the other, or give this one its own store.bolt.path", path)
+		return nil, fmt.Errorf("open store: %s %w; one lamplighter owns a store file: stop the other, or give this one its own store.bolt.path", path, ErrInUse)
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("open store: folder %s does not exist; create it, writable for this user, or change store.bolt.path", filepath.Dir(path))
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):

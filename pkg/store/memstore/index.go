@@ -5,6 +5,7 @@ import (
 	"context"
 	"iter"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/session"
@@ -65,6 +66,29 @@ func (s *Store) Lookup(ctx context.Context, prefix []byte, limit int) ([]session
 		}
 	}
 	return ids, nil
+}
+
+// List implements store.Index by looking at every session; the order is that of
+// the IDs, and a Cursor is one.
+func (s *Store) List(ctx context.Context, after store.Cursor, limit int) ([]session.ID, store.Cursor, error) {
+	if err := live(ctx); err != nil {
+		return nil, "", err
+	}
+	s.mu.Lock()
+	var ids []session.ID
+	for _, known := range []iter.Seq[session.ID]{maps.Keys(s.records), maps.Keys(s.tombs)} {
+		for id := range known {
+			if string(id[:]) > string(after) {
+				ids = append(ids, id)
+			}
+		}
+	}
+	s.mu.Unlock()
+	slices.SortFunc(ids, func(a, b session.ID) int { return bytes.Compare(a[:], b[:]) })
+	if len(ids) <= limit {
+		return ids, "", nil
+	}
+	return ids[:limit], store.Cursor(ids[limit-1][:]), nil
 }
 
 // Reap implements store.Index.

@@ -12,7 +12,7 @@ import (
 	"github.com/lamplighter/lamplighter/pkg/store"
 )
 
-// Store implements store.Store and store.Index.
+// Store implements store.Store, store.Index and store.Importer.
 type Store struct {
 	mu      sync.Mutex
 	records map[session.ID]store.Record

@@ -38,7 +38,7 @@ type fields struct {
 
 func (f *fields) wrong(name string) {
 	if f.err == nil {
-		f.err = fmt.Errorf("decode record: %w: field %s is impossible", session.ErrUnavailable, name)
+		f.err = fmt.Errorf("decode record: %w: field %s is impossible", store.ErrUnreadable, name)
 	}
 }
 
@@ -102,12 +102,12 @@ func (f *fields) history() (history []session.Outcome) {
 	return history
 }
 
-func historyLine(a store.Attempt, class session.Class) string {
+func historyLine(o session.Outcome) string {
 	replay := "0"
-	if a.InDoubt {
+	if o.Replay {
 		replay = "1"
 	}
-	return strings.Join([]string{stamp(a.Began), decimal(class), decimal(a.Revision), replay, a.By}, " ")
+	return strings.Join([]string{stamp(o.At), decimal(o.Class), decimal(o.Revision), replay, o.By}, " ")
 }
 
 // record is the hash of a live session.

@@ -19,7 +19,8 @@ import (
 // nobody comes.
 const keptAfterEnd = time.Hour
 
-// Store implements store.Store and store.Index over one Redis or Valkey.
+// Store implements store.Store, store.Index and store.Importer over one Redis or
+// Valkey.
 type Store struct {
 	client   rueidis.Client
 	prefix   string

@@ -19,13 +19,13 @@ type script struct{ body, sha string }
 
 // scripts are read once a store.
 type scripts struct {
-	create, begin, extend, commit, fail, end, touch, due, reap, list, beat script
+	create, begin, extend, commit, fail, end, touch, imports, bury, due, reap, list, beat script
 }
 
 func readScripts() (s scripts, err error) {
 	for name, to := range map[string]*script{
 		"create": &s.create, "begin": &s.begin, "extend": &s.extend, "commit": &s.commit, "fail": &s.fail,
-		"end": &s.end, "touch": &s.touch,
+		"end": &s.end, "touch": &s.touch, "import": &s.imports, "bury": &s.bury,
 	} {
 		if *to, err = read("session", name); err != nil {
 			return s, err
