@@ -27,6 +27,7 @@ const (
 	Touch  Op = "touch"
 	Find   Op = "find"
 	Lookup Op = "lookup"
+	List   Op = "list"
 	Reap   Op = "reap"
 )
 
@@ -244,6 +245,18 @@ func (s *Store) Lookup(ctx context.Context, prefix []byte, limit int) (ids []ses
 		return nil, err
 	}
 	return ids, nil
+}
+
+// List implements store.Index.
+func (s *Store) List(ctx context.Context, after store.Cursor, limit int) (ids []session.ID, next store.Cursor, err error) {
+	err = s.do(ctx, List, func(ctx context.Context) (err error) {
+		ids, next, err = s.inner.List(ctx, after, limit)
+		return err
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	return ids, next, nil
 }
 
 // Reap implements store.Index.

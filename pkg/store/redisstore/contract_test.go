@@ -98,6 +98,21 @@ func (b bridge) Lookup(ctx context.Context, prefix []byte, limit int) (ids []ses
 	return ids, err
 }
 
+func (b bridge) List(ctx context.Context, after store.Cursor, limit int) (ids []session.ID, next store.Cursor, err error) {
+	b.call(ctx, func(ctx context.Context) { ids, next, err = b.s.List(ctx, after, limit) })
+	return ids, next, err
+}
+
+func (b bridge) Import(ctx context.Context, r store.Record) (err error) {
+	b.call(ctx, func(ctx context.Context) { err = b.s.Import(ctx, r) })
+	return err
+}
+
+func (b bridge) Bury(ctx context.Context, id session.ID, t store.Tombstone) (err error) {
+	b.call(ctx, func(ctx context.Context) { err = b.s.Bury(ctx, id, t) })
+	return err
+}
+
 func (b bridge) Reap(ctx context.Context, now, unusedSince time.Time, limit int) (ids []session.ID, err error) {
 	b.call(ctx, func(ctx context.Context) { ids, err = b.s.Reap(ctx, now, unusedSince, limit) })
 	return ids, err

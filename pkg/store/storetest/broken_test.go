@@ -20,7 +20,7 @@ func brokenStores() []broken {
 		brokenCommit(), brokenCommitOnce(), brokenExtend(), brokenFailForms(), brokenFail(),
 		brokenEnd(), brokenEndAll(), brokenTombstone(), brokenEndIf(),
 		brokenDue(), brokenDuePage(), brokenParking(), brokenTouch(), brokenFind(), brokenReap(),
-		brokenHistory(), brokenLookup(), brokenRestart(), brokenErrors(), brokenRace(),
+		brokenHistory(), brokenLookup(), brokenList(), brokenImport(), brokenImportOver(), brokenBury(), brokenRestart(), brokenErrors(), brokenRace(),
 	)
 }
 

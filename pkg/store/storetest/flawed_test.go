@@ -35,15 +35,18 @@ type call struct {
 	used     map[session.ID]time.Time
 	key      session.SubjectKey
 	prefix   []byte
+	tomb     store.Tombstone
+	after    store.Cursor
 	answered bool         // by before: the store is not asked
 	seen     store.Record // by before
 
-	r    store.Record
+	r    store.Record // Import's too, which is given it
 	open store.Attempt
 	last session.Session
 	page []store.DueEntry
 	next time.Time
 	ids  []session.ID
+	more store.Cursor
 	err  error
 }
 
@@ -176,4 +179,22 @@ func (f *flawed) Lookup(ctx context.Context, prefix []byte, limit int) ([]sessio
 	c := &call{ctx: ctx, prefix: prefix, limit: limit}
 	f.do("Lookup", c, func() { c.ids, c.err = f.mem.Lookup(c.ctx, c.prefix, c.limit) })
 	return c.ids, c.err
+}
+
+func (f *flawed) List(ctx context.Context, after store.Cursor, limit int) ([]session.ID, store.Cursor, error) {
+	c := &call{ctx: ctx, after: after, limit: limit}
+	f.do("List", c, func() { c.ids, c.more, c.err = f.mem.List(c.ctx, c.after, c.limit) })
+	return c.ids, c.more, c.err
+}
+
+func (f *flawed) Import(ctx context.Context, r store.Record) error {
+	c := &call{ctx: ctx, id: r.Session.ID, r: r}
+	f.do("Import", c, func() { c.err = f.mem.Import(c.ctx, c.r) })
+	return c.err
+}
+
+func (f *flawed) Bury(ctx context.Context, id session.ID, t store.Tombstone) error {
+	c := &call{ctx: ctx, id: id, tomb: t}
+	f.do("Bury", c, func() { c.err = f.mem.Bury(c.ctx, c.id, c.tomb) })
+	return c.err
 }

@@ -9,10 +9,11 @@ import (
 	"github.com/lamplighter/lamplighter/pkg/store"
 )
 
-// Full is both halves of the contract, one object.
+// Full is the whole contract, one object.
 type Full interface {
 	store.Store
 	store.Index
+	store.Importer
 }
 
 // Backend says how to come by the store under test.
@@ -57,6 +58,6 @@ func Run(t *testing.T, b Backend) {
 func checks() []check {
 	return slices.Concat(
 		createChecks(), getChecks(), beginChecks(), orderChecks(), commitChecks(), extendChecks(), failChecks(),
-		endChecks(), dueChecks(), indexChecks(), historyChecks(), restartChecks(), errorChecks(), raceChecks(), walkChecks(),
+		endChecks(), dueChecks(), indexChecks(), historyChecks(), listChecks(), importChecks(), restartChecks(), errorChecks(), raceChecks(), walkChecks(),
 	)
 }

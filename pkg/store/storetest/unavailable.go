@@ -63,6 +63,16 @@ func methods() []method {
 			_, err := f.Reap(ctx, s.CreatedAt, s.CreatedAt, 1)
 			return err
 		}},
+		{"List", func(ctx context.Context, f Full, _ session.Session, _ store.Attempt) error {
+			_, _, err := f.List(ctx, "", 1)
+			return err
+		}},
+		{"Import", func(ctx context.Context, f Full, s session.Session, _ store.Attempt) error {
+			return f.Import(ctx, store.NewRecord(s))
+		}},
+		{"Bury", func(ctx context.Context, f Full, s session.Session, _ store.Attempt) error {
+			return f.Bury(ctx, s.ID, store.Tombstone{Reason: session.ReasonLogout, At: s.CreatedAt, Until: s.EndsAt})
+		}},
 	}
 }
 
@@ -98,7 +108,7 @@ func errorsSentinels(p *probe) {
 		}
 		_ = m.call(p.ctx, p.s, missing, never)
 		_ = m.call(p.ctx, p.s, ended, old)
-		if m.name != "End" {
+		if m.name != "End" && m.name != "Bury" {
 			_ = m.call(p.ctx, p.s, live, moved)
 		}
 	}

@@ -100,6 +100,24 @@ func (w *watched) Find(ctx context.Context, k session.SubjectKey) ([]session.ID,
 	return ids, err
 }
 
+func (w *watched) List(ctx context.Context, after store.Cursor, limit int) ([]session.ID, store.Cursor, error) {
+	ids, next, err := w.Full.List(ctx, after, limit)
+	w.see("List", err)
+	return ids, next, err
+}
+
+func (w *watched) Import(ctx context.Context, r store.Record) error {
+	err := w.Full.Import(ctx, r)
+	w.see("Import", err)
+	return err
+}
+
+func (w *watched) Bury(ctx context.Context, id session.ID, t store.Tombstone) error {
+	err := w.Full.Bury(ctx, id, t)
+	w.see("Bury", err)
+	return err
+}
+
 func (w *watched) Reap(ctx context.Context, now, unusedSince time.Time, limit int) ([]session.ID, error) {
 	ids, err := w.Full.Reap(ctx, now, unusedSince, limit)
 	w.see("Reap", err)
