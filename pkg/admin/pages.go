@@ -90,3 +90,11 @@ func (p sessionPages) refresh(ctx context.Context, id session.ID) (Session, erro
 	}
 	return view, err
 }
+
+// revoke answers with the session as it has ended, now or before.
+func (p sessionPages) revoke(ctx context.Context, id session.ID) (Session, error) {
+	if err := p.sessions.Revoke(ctx, id); err != nil {
+		return Session{}, err
+	}
+	return p.sessions.View(ctx, id)
+}

@@ -48,6 +48,11 @@ func problemOf(name string, err error) *Problem {
 	}
 }
 
+// storeTrouble is that of more than one session.
+func storeTrouble(what string) *Problem {
+	return newProblem(http.StatusServiceUnavailable, "the store of record cannot be asked about %s right now; try again, and look for the store in the log", what)
+}
+
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func write(w http.ResponseWriter, p *Problem) {

@@ -20,6 +20,8 @@ func Why(r session.Reason) string {
 		return "the provider's answer to a refresh was lost, and provider.replay forbids to ask again"
 	case session.ReasonForeign:
 		return "the provider answered a refresh with the tokens of somebody else"
+	case session.ReasonRevoked:
+		return "an operator ended it"
 	default:
 		return "lamplighter gives no other reason"
 	}

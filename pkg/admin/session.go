@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"iter"
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/session"
@@ -20,6 +21,19 @@ type Sessions interface {
 	// *session.RefreshError when the session lives on without a new token,
 	// ErrNotRefreshable when it never can have one.
 	Refresh(ctx context.Context, id session.ID) error
+	// Revoke ends a session as a logout does. One that has ended is no error.
+	Revoke(ctx context.Context, id session.ID) error
+}
+
+// Crowd is all sessions at once. A user is named by the subject that the provider
+// gives him (sub).
+type Crowd interface {
+	// All yields the live sessions, and those that cannot be read, of a user or, if
+	// that is empty, of everybody. It holds a page of them at a time. An error is the
+	// last that is yielded.
+	All(ctx context.Context, user string) iter.Seq2[Session, error]
+	// RevokeAll ends the sessions of a user and says how many, with an error too.
+	RevokeAll(ctx context.Context, user string) (ended int, err error)
 }
 
 // ErrNotRefreshable says that the provider gave no refresh token.
@@ -29,10 +43,13 @@ var ErrNotRefreshable = errors.New("session has no refresh token")
 const (
 	StateLive  = "live"
 	StateEnded = "ended"
+	// StateUnreadable is that of a record which no key at hand opens, or which is
+	// damaged. There is nothing to be told but its ID.
+	StateUnreadable = "unreadable"
 )
 
 // Session is what an operator may see of one session. ID is the short form that
-// the log has. Exactly one of Live and Ended is set, as State says.
+// the log has. At most one of Live and Ended is set, as State says.
 type Session struct {
 	ID    string    `json:"id"`
 	State string    `json:"state"`

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
@@ -109,7 +110,9 @@ func (a *App) build(o Options) error {
 	if a.checks, err = authz.New(a.checkOptions(a.cache, external, identity, o.Now)); err != nil {
 		return err
 	}
-	a.buildServers(operator{store: records, life: a.life, refresher: a.refresher, policy: policy, log: a.log, now: o.Now})
+	a.buildServers(operator{
+		store: records, life: a.life, refresher: a.refresher, policy: policy, app: cfg.App, provider: cfg.Provider.Issuer, log: a.log, now: o.Now,
+	})
 	return nil
 }
 
@@ -143,20 +146,26 @@ func (a *App) openStore(keys *seal.Keyring, now func() time.Time) (lifecycle.Sto
 
 // openShared opens the store that all replicas share.
 func (a *App) openShared(r config.Redis, keys *seal.Keyring) (lifecycle.Store, error) {
-	secured, err := tlsConfig(r.TLS)
+	o, err := redisOptions(r, keys, a.log)
 	if err != nil {
 		return nil, err
 	}
-	s, err := redisstore.Open(redisstore.Options{
-		Addresses: r.Addresses, SentinelMaster: r.SentinelMaster, Username: r.Username, PasswordFile: r.PasswordFile,
-		TLS: secured, Prefix: r.Prefix, Owner: a.name, MaxStale: r.MaxStale.Std(), Keys: keys, Log: a.log,
-	})
+	o.Owner = a.name
+	s, err := redisstore.Open(o)
 	if err != nil {
 		return nil, err
 	}
 	a.undo.add("close store", func(context.Context) error { return s.Close() })
 	a.shared = s
 	return s, nil
+}
+
+func redisOptions(r config.Redis, keys *seal.Keyring, log *slog.Logger) (redisstore.Options, error) {
+	secured, err := tlsConfig(r.TLS)
+	return redisstore.Options{
+		Addresses: r.Addresses, SentinelMaster: r.SentinelMaster, Username: r.Username, PasswordFile: r.PasswordFile,
+		TLS: secured, Prefix: r.Prefix, MaxStale: r.MaxStale.Std(), Keys: keys, Log: log,
+	}, err
 }
 
 // tlsConfig is that of the config's files; nil: none.
@@ -216,7 +225,7 @@ func readSecret(path string) (session.Secret, error) {
 	return session.NewSecret(secret), nil
 }
 
-func (a *App) buildServers(sessions admin.Sessions) {
+func (a *App) buildServers(sessions operator) {
 	a.grpc = grpc.NewServer(grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
 		MinTime: 5 * time.Second, PermitWithoutStream: true, // Envoy's connection_keepalive is the operator's choice
 	}))
@@ -227,7 +236,9 @@ func (a *App) buildServers(sessions admin.Sessions) {
 		a.health.SetServingStatus(service, grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 	}
 	a.admin = &http.Server{
-		Handler:           admin.Handler(a.Ready, telemetry.Handler(a.registry), sessions),
+		Handler: admin.Handler(admin.Options{
+			Ready: a.Ready, Metrics: telemetry.Handler(a.registry), Sessions: sessions, Crowd: sessions, Host: a.cfg.Listen.Admin,
+		}),
 		ReadHeaderTimeout: 10 * time.Second,
 	}
 }

@@ -20,6 +20,8 @@ type operator struct {
 	life      *lifecycle.Lifecycle
 	refresher *refresh.Refresher
 	policy    session.Policy
+	app       string // whose users are meant
+	provider  string // issuer
 	log       *slog.Logger
 	now       func() time.Time
 }

@@ -62,11 +62,12 @@ const (
 	ReasonLostAnswer Reason = "lost_answer" // the OP refused the replay of a refresh whose answer never arrived
 	ReasonInDoubt    Reason = "in_doubt"    // such a refresh, under ReplayNever, when the access token expired
 	ReasonForeign    Reason = "foreign"     // the OP answered with somebody else's tokens
+	ReasonRevoked    Reason = "revoked"     // an operator asked
 )
 
 // Reasons lists every reason.
 func Reasons() []Reason {
-	return []Reason{ReasonLogout, ReasonIdle, ReasonAbsolute, ReasonDead, ReasonLostAnswer, ReasonInDoubt, ReasonForeign}
+	return []Reason{ReasonLogout, ReasonIdle, ReasonAbsolute, ReasonDead, ReasonLostAnswer, ReasonInDoubt, ReasonForeign, ReasonRevoked}
 }
 
 // Verdict is the class of the answer that ends a session for this reason; zero

@@ -90,6 +90,15 @@ func (s *Store) beat(ctx context.Context, b *beats) {
 	s.mine.Store(&mine)
 }
 
+// Replicas counts the processes that run on the store.
+func (s *Store) Replicas(ctx context.Context) (int, error) {
+	all, err := s.run(ctx, s.lua.beat, call{[]string{s.prefix + ":replicas"}, []string{s.clock(), "", micros(deadAfter)}}).AsStrSlice()
+	if err != nil {
+		return 0, unavailable(err)
+	}
+	return len(all), nil
+}
+
 // goodbye lets the others take over at once.
 func (s *Store) goodbye(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)

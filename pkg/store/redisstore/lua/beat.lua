@@ -1,12 +1,15 @@
--- Who is there. KEYS: 1 the replicas. ARGV: 1 time for tests, 2 name, 3 how long a silent
--- one counts as there, in µs; 0: goodbye. 4 the channel on which this replica hears itself
+-- Who is there. KEYS: 1 the replicas. ARGV: 1 time for tests, 2 name, or empty for one
+-- that only asks, 3 how long a silent one counts as there, in µs; 0: goodbye. 4 the
+-- channel on which this replica hears itself
 local t = redis.call('TIME')
 local now = ARGV[1] ~= '' and tonumber(string.sub(ARGV[1], 1, 16)) or tonumber(t[1]) * 1000000 + tonumber(t[2])
 if ARGV[3] == '0' then
   redis.call('ZREM', KEYS[1], ARGV[2])
   return {}
 end
-redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('(%.0f', now - tonumber(ARGV[3])))
-redis.call('PUBLISH', ARGV[4], ARGV[5])
+if ARGV[2] ~= '' then
+  redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[2])
+  redis.call('PUBLISH', ARGV[4], ARGV[5])
+end
 return redis.call('ZRANGE', KEYS[1], 0, -1)
