@@ -18,24 +18,25 @@ func sessionsCommand() *cobra.Command {
 	var o sessionsOptions
 	c := &cobra.Command{
 		Use:   "sessions",
-		Short: "Look at a session of a lamplighter that runs, or refresh it",
-		Long: `Answers "why was I logged out?".
+		Short: "Look at sessions, refresh or end them, copy them to another store",
+		Long: `Answers "why was I logged out?", and what else an operator asks of sessions.
 
 A session is named by the 12 hex digits that the log has of it, as in
 "session":"3f2a9c01d4be". What is shown holds no token and nothing of the user.
 
-The commands ask the admin listener (listen.admin), which is to be reached from
-where they run: from inside the pod, for one.`,
-		Example: `  lamplighter sessions show 3f2a9c01d4be
+All but "copy" ask the admin listener (listen.admin) of a lamplighter that runs, over
+either store. It is to be reached from where they run: from inside the pod, for one.`,
+		Example: `  lamplighter sessions ls
+  lamplighter sessions show 3f2a9c01d4be
   lamplighter sessions refresh 3f2a9c01d4be --config lamplighter.yaml`,
 		Args: cobra.NoArgs, // or cobra takes a command that there is not for an argument
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	flags := c.PersistentFlags()
 	flags.StringVar(&o.admin, "admin", defaultAdmin, "`HOST:PORT` of the admin listener")
-	flags.StringVarP(&o.config, "config", "c", "", "config `FILE` (YAML) to take that from")
+	flags.StringVarP(&o.config, "config", "c", "", "config `FILE` (YAML) to take that from; of the store to copy from")
 	flags.StringVarP(&o.output, "output", "o", outputText, "`FORMAT`: text, or json for programs")
-	c.AddCommand(sessionsShowCommand(&o), sessionsRefreshCommand(&o))
+	c.AddCommand(sessionsListCommand(&o), sessionsShowCommand(&o), sessionsRefreshCommand(&o), sessionsRevokeCommand(&o), sessionsCopyCommand(&o))
 	return c
 }
 
@@ -118,11 +119,19 @@ func (o *sessionsOptions) print(w io.Writer, s admin.Session, first string) erro
 	return writeText(w, s, first)
 }
 
+func (o *sessionsOptions) checkOutput() error {
+	if o.output != outputText && o.output != outputJSON {
+		return usageError{fmt.Errorf("--output %s: write text or json", o.output)}
+	}
+	return nil
+}
+
 // client reads the flags.
 func (o *sessionsOptions) client(c *cobra.Command) (*admin.Client, error) {
+	if err := o.checkOutput(); err != nil {
+		return nil, err
+	}
 	switch {
-	case o.output != outputText && o.output != outputJSON:
-		return nil, usageError{fmt.Errorf("--output %s: write text or json", o.output)}
 	case o.config != "" && c.Flags().Changed("admin"):
 		return nil, usageError{errors.New("--admin and --config both say where the admin listener is: leave one out")}
 	case o.config != "":
