@@ -14,7 +14,9 @@ func TestHandler(t *testing.T) {
 	t.Parallel()
 	var notReady error
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("bff_x 1")) })
-	h := admin.Handler(func() error { return notReady }, metrics, &sessions{})
+	h := admin.Handler(admin.Options{
+		Ready: func() error { return notReady }, Metrics: metrics, Sessions: &sessions{}, Crowd: &sessions{}, Host: "127.0.0.1:9192",
+	})
 	get := func(path string) (int, string) {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -26,7 +27,14 @@ type sessions struct {
 	lookup    error // of each method
 	view      error
 	refresh   error
+	revoke    error
 	refreshed int
+	revoked   int
+
+	live []admin.Session // of All
+	all  error           // behind the last of them
+	user string          // that was asked for
+	over bool            // All was told that it is enough
 }
 
 func (s *sessions) Lookup(_ context.Context, prefix []byte, limit int) (ids []session.ID, _ error) {
@@ -53,6 +61,34 @@ func (s *sessions) Refresh(context.Context, session.ID) error {
 	return s.refresh
 }
 
+func (s *sessions) Revoke(context.Context, session.ID) error {
+	if s.revoke == nil {
+		s.revoked++
+		s.ended = true
+	}
+	return s.revoke
+}
+
+func (s *sessions) All(_ context.Context, user string) iter.Seq2[admin.Session, error] {
+	s.user = user
+	return func(yield func(admin.Session, error) bool) {
+		for _, one := range s.live {
+			if !yield(one, nil) {
+				s.over = true
+				return
+			}
+		}
+		if s.all != nil {
+			yield(admin.Session{}, s.all)
+		}
+	}
+}
+
+func (s *sessions) RevokeAll(_ context.Context, user string) (int, error) {
+	s.user = user
+	return len(s.live), s.all
+}
+
 func id(text string) session.ID {
 	b, err := hex.DecodeString(text + strings.Repeat("0", 64-len(text)))
 	if err != nil {
@@ -65,12 +101,18 @@ func known() *sessions {
 	return &sessions{ids: []session.ID{id("3f2a9c01d4bea1"), id("77777777aaaa5"), id("77777777bbbb6")}}
 }
 
-func handler(s admin.Sessions) http.Handler {
-	return admin.Handler(func() error { return nil }, http.NotFoundHandler(), s)
+func handler(s *sessions) http.Handler {
+	return admin.Handler(admin.Options{
+		Ready: func() error { return nil }, Metrics: http.NotFoundHandler(), Sessions: s, Crowd: s, Host: "lamp.example.com:9192",
+	})
 }
 
-func ask(s admin.Sessions, method, path string, header ...string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(method, path, nil)
+func ask(s *sessions, method, path string, header ...string) *httptest.ResponseRecorder {
+	return askWith(s, method, path, "", header...)
+}
+
+func askWith(s *sessions, method, path, body string, header ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, "http://127.0.0.1:9192"+path, strings.NewReader(body))
 	for _, line := range header {
 		name, value, _ := strings.Cut(line, ": ")
 		r.Header.Set(name, value)
@@ -192,7 +234,7 @@ func TestAnotherSiteRefreshesNothing(t *testing.T) {
 			t.Errorf("%s: refreshed", header)
 		}
 	}
-	for _, header := range []string{"User-Agent: curl", "Sec-Fetch-Site: same-origin", "Origin: http://example.com"} { // the host of the request
+	for _, header := range []string{"User-Agent: curl", "Sec-Fetch-Site: same-origin", "Origin: http://127.0.0.1:9192"} { // the host of the request
 		if w := ask(known(), http.MethodPost, path, header); w.Code != http.StatusOK {
 			t.Errorf("%s: %d %s", header, w.Code, w.Body)
 		}
