@@ -65,7 +65,7 @@ func (o *operator) ask(method, path string, want int, v any) {
 	o.w.t.Helper()
 	o.note()
 	w := httptest.NewRecorder()
-	o.w.app.AdminHandler().ServeHTTP(w, httptest.NewRequest(method, "/sessions/"+o.id.String()+path, nil))
+	o.w.app.AdminHandler().ServeHTTP(w, httptest.NewRequest(method, adminURL+"/sessions/"+o.id.String()+path, nil))
 	o.note()
 	for secret, what := range o.secrets {
 		if strings.Contains(w.Body.String(), secret) {
@@ -250,7 +250,7 @@ func TestOperatorsShareARefresh(t *testing.T) {
 		for range 2 {
 			go func() {
 				r := httptest.NewRecorder()
-				w.app.AdminHandler().ServeHTTP(r, httptest.NewRequest(http.MethodPost, "/sessions/"+o.id.String()+"/refresh", nil))
+				w.app.AdminHandler().ServeHTTP(r, httptest.NewRequest(http.MethodPost, adminURL+"/sessions/"+o.id.String()+"/refresh", nil))
 				done <- r.Code
 			}()
 		}

@@ -157,6 +157,14 @@ func dir(t testing.TB) string {
 	return d
 }
 
+// Reconfigure is for the next start, and for replicas: config, in place of
+// Options.Config.
+func (s *Stack) Reconfigure(t testing.TB, config string) {
+	t.Helper()
+	s.opts.Config = config
+	s.WriteConfig(t, config)
+}
+
 // WriteConfig writes the generated config file, with the top-level keys of over
 // in place of its own, and returns its path.
 func (s *Stack) WriteConfig(t testing.TB, over string) string {
