@@ -14,8 +14,14 @@
 // durability, exclusion and a clock. [DueIndex] is the in-memory due index of
 // the backends that live in one process.
 //
+// # From store to store
+//
+// [Copy] brings all that one store has into another, by way of [Index].List and
+// [Importer]: with revisions, doubts and tombstones, so that what was promised of a
+// session holds on. The first must not be served any more.
+//
 // # What each backend must prove
 //
-// Every promise in the comments of [Store] and [Index] has a test in storetest,
+// Every promise in the comments of [Store], [Index] and [Importer] has a test in storetest,
 // and each test is shown to fail against a store that breaks the promise.
 package store

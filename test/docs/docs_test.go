@@ -17,6 +17,7 @@ import (
 
 	"github.com/lamplighter/lamplighter/test/child"
 	"github.com/lamplighter/lamplighter/test/envoytest"
+	"github.com/lamplighter/lamplighter/test/redistest"
 	"github.com/lamplighter/lamplighter/test/stack"
 )
 
@@ -92,12 +93,33 @@ func (p page) run(line string) {
 		p.succeeds(p.root, "make --dry-run "+strings.TrimPrefix(command, "make "))
 	case strings.Contains(command, " serve "):
 		p.until(p.dir, "LAMPLIGHTER_LISTEN_CHECK=127.0.0.1:0 LAMPLIGHTER_LISTEN_ADMIN=127.0.0.1:0 exec "+command, `"msg":"listening"`, syscall.SIGTERM)
+	case strings.Contains(command, " sessions copy "):
+		p.atRedis("replicas.yaml")
+		p.succeeds(p.dir, command)
 	case strings.Contains(command, " sessions "): // none runs here (test/e2e has one), so it fails, but not as a wrong call does
 		p.succeeds(p.dir, command+" || [ $? -eq 1 ]")
 	case command == "make envoy", strings.Contains(command, "go build"), strings.Contains(command, "go run"):
 		p.succeeds(p.root, command)
 	default:
 		p.succeeds(p.dir, command)
+	}
+}
+
+// atRedis makes the server of the page's examples a real one.
+func (p page) atRedis(config string) {
+	p.t.Helper()
+	path := filepath.Join(p.dir, config)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	const example = "redis:6379"
+	if !bytes.Contains(text, []byte(example)) {
+		p.t.Errorf("%s does not name %s:\n%s", config, example, text)
+	}
+	text = bytes.ReplaceAll(text, []byte(example), []byte(redistest.Start(p.t).Addr))
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		p.t.Fatal(err)
 	}
 }
 

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -39,7 +40,7 @@ func placeOf(c store.Cursor) (p place, err error) {
 	}
 	parts := strings.Split(string(c), " ")
 	if len(parts) != 3 || len(parts[2]) != hex.EncodedLen(len(p.id)) {
-		return p, unavailable(fmt.Errorf("cursor %q is not of this store", c))
+		return p, unavailable(errors.New("cursor is not of this store"))
 	}
 	if p.shard, err = strconv.Atoi(parts[0]); err == nil {
 		if p.end, err = strconv.ParseFloat(parts[1], 64); err == nil {
