@@ -55,6 +55,15 @@ func importing(change func(*store.Record)) flaw {
 	return flaw{method: "Import", before: func(_ *flawed, c *call) { change(&c.r) }}
 }
 
+// importingOver changes what Import is given over what is there.
+func importingOver(change func(*store.Record, store.Record)) flaw {
+	return flaw{method: "Import", before: func(f *flawed, c *call) {
+		if there := f.record(c.id); there.Session.Revision != 0 {
+			change(&c.r, there)
+		}
+	}}
+}
+
 func brokenImport() []broken {
 	const keeps, open, indexed = "Import/keeps every field of a Record", "Import/an open attempt becomes one in doubt until its ReplayAt",
 		"Import/is found as what was created here"
@@ -84,8 +93,19 @@ func brokenImportOver() []broken {
 	const newer, older, tomb = "Import/over the same or a newer one is ErrExists",
 		"Import/over an older one replaces it, and keeps the later use", "Import/over a tombstone is ErrEnded"
 	return []broken{
-		{"Import replaces what is newer", importing(func(r *store.Record) { r.Session.Revision += 9 }), []string{newer}},
-		{"Import looks at attempts alone", importing(func(r *store.Record) { r.Fence += 9 }), []string{newer}},
+		{"Import replaces what is newer", importingOver(func(r *store.Record, there store.Record) {
+			r.Session.Revision = max(r.Session.Revision, there.Session.Revision+1)
+		}), []string{newer}},
+		{"Import looks at attempts alone", importingOver(func(r *store.Record, there store.Record) {
+			if r.Fence > there.Fence {
+				r.Session.Revision = max(r.Session.Revision, there.Session.Revision)
+			}
+		}), []string{newer}},
+		{"Import does not look at attempts", importingOver(func(r *store.Record, there store.Record) {
+			if r.Session.Revision == there.Session.Revision {
+				r.Fence = 0
+			}
+		}), []string{older}},
 		{"Import answers nil for what it leaves", flaw{method: "Import", after: func(_ *flawed, c *call) { c.err = nil }}, []string{newer, tomb}},
 		{"Import replaces nothing", flaw{method: "Import", before: func(f *flawed, c *call) {
 			if f.record(c.id).Session.Revision != 0 {

@@ -37,10 +37,10 @@ func (p *probe) foreign() store.Record {
 		Used: p.from(3 * time.Second),
 	}
 	r.DueAt = r.ReplayAt
-	whole := r
-	whole.Attempt = &store.Attempt{Fence: 9}
-	if path := zeroField(reflect.ValueOf(whole)); path != "" {
-		p.Fatalf("the suite's own sample leaves the record%s zero", path)
+	for field, v := range reflect.ValueOf(r).Fields() {
+		if path := zeroField(v); path != "" && field.Name != "Attempt" {
+			p.Fatalf("the suite's own sample leaves Record.%s%s zero", field.Name, path)
+		}
 	}
 	return r
 }
