@@ -42,6 +42,8 @@ func TestHosts(t *testing.T) {
 		{"127.0.0.1:9192", "evil.example:9192", false},
 		{"127.0.0.1:9192", "evil.example", false},
 		{"lamp.example.com:9192", "evil.example", false},
+		{"lamp.example.com:9192", "example.com", false},
+		{"lamp.example.com:9192", "lamp.example.com.evil.example", false},
 		{"127.0.0.1:9192", "127.0.0.1.evil.example:9192", false},
 		{"127.0.0.1:9192", "localhost.evil.example:9192", false},
 		{"127.0.0.1:9192", "127.0.0.1@evil.example:9192", false},

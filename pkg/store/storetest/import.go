@@ -139,6 +139,8 @@ func importOverOlder(p *probe) {
 	a := p.begin(s.ID)
 	r := p.foreign() // of another sub and sid
 	r.Session.ID = s.ID
+	r.ReplayAt = p.get(s.ID).DueAt.Add(-30 * time.Minute) // to the nanosecond: an entry that stays is not told apart
+	r.DueAt = r.ReplayAt
 	p.imports(r)
 	r.Used = used
 	p.same("Get after Import", p.get(s.ID), r)
@@ -147,9 +149,17 @@ func importOverOlder(p *probe) {
 	p.same("sessions of the sub as it is", p.find(subjectOf(r.Session)), sorted(s.ID))
 	p.page("Due", p.from(50*time.Minute), time.Time{}, 10,
 		[]store.DueEntry{{ID: s.ID, Revision: 7, DueAt: r.DueAt, Exp: r.Session.Token.Exp()}}, time.Time{})
+	sooner := r.Used
 	r.Fence++ // it was served once more where it came from
+	r.Used = used.Add(time.Hour)
 	p.imports(p.opened(r))
 	p.same("Get after Import of the same revision after another attempt", p.get(s.ID), r)
+	last := clone(r)
+	last.Fence, last.Used = r.Fence+1, sooner
+	p.imports(last)
+	last.Used = r.Used
+	r = last
+	p.same("Get after Import of an earlier use", p.get(s.ID), r)
 	p.restart()
 	p.same("Get after a restart", p.get(s.ID), r)
 }
