@@ -43,8 +43,8 @@ func list(t *testing.T, s *stack.Stack, args ...string) (all []admin.Session) {
 	return all
 }
 
-// crowd are n browsers, each two the same person's.
-func crowd(t *testing.T, s *stack.Stack, n int) (all []*stack.Browser, subjects []string) {
+// couples are n browsers, each two the same person's.
+func couples(t *testing.T, s *stack.Stack, n int) (all []*stack.Browser, subjects []string) {
 	t.Helper()
 	for i := range n {
 		b := s.Browser(t)
@@ -65,7 +65,7 @@ func everybodyAsks(t *testing.T, all []*stack.Browser, replicas ...*stack.Stack)
 		bearers[i] = make([]string, each*len(replicas))
 		for k := range bearers[i] {
 			asking.Go(func() {
-				a, err := tryAt(t, b, replicas[k%len(replicas)])
+				a, err := try(b, replicas[k%len(replicas)], "/")
 				if err == nil {
 					bearers[i][k], err = a.AccessToken()
 				}
@@ -83,15 +83,6 @@ func everybodyAsks(t *testing.T, all []*stack.Browser, replicas ...*stack.Stack)
 	}
 }
 
-func tryAt(t *testing.T, b *stack.Browser, s *stack.Stack) (stack.Answer, error) {
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Entry()+"/", nil)
-	if err != nil {
-		return stack.Answer{}, err
-	}
-	req.Header.Set("Accept", "application/json")
-	return b.DoOnce(req)
-}
-
 // A user grows from one lamplighter with a file to two over one Redis. Nobody is
 // logged out, and each session is refreshed once. Of two the provider's answer was
 // lost just before, on its way and by a kill -9: those are asked for again.
@@ -105,7 +96,7 @@ func TestCopyLogsNobodyOut(t *testing.T) {
 	if err := s.OP.SetPolicy(op.Policy{Rotation: op.RotateGraceSame, Grace: op.Duration(5 * time.Minute)}); err != nil {
 		t.Fatal(err)
 	}
-	all, subjects := crowd(t, s, 20)
+	all, subjects := couples(t, s, 20)
 	eventually(t, "all tokens have expired", func() bool {
 		return !slices.ContainsFunc(list(t, s), func(one admin.Session) bool { return one.AccessToken.Freshness != "expired" })
 	})
@@ -121,7 +112,7 @@ func TestCopyLogsNobodyOut(t *testing.T) {
 	}
 	var asking sync.WaitGroup
 	defer asking.Wait()
-	asking.Go(func() { _, _ = tryAt(t, all[12], s) }) // whatever it is told when lamplighter dies
+	asking.Go(func() { _, _ = try(all[12], s, "/") }) // whatever it is told when lamplighter dies
 	eventually(t, "the provider has taken the refresh token of another", func() bool { return s.OP.Ledger().Held == 1 })
 	before := list(t, s)
 	if n := inDoubt(before); len(before) != 20 || n != 1 {

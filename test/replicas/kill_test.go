@@ -34,7 +34,7 @@ type killed struct{ looked, dead time.Time }
 // which a provider without a grace gives no way back.
 func TestKilledReplicas(t *testing.T) {
 	all := start(t, 3, stack.Options{AccessTokenLife: tokenLife, Plain: true})
-	c := gather(t, all, sessions)
+	c := gather(t, all, people)
 	if err := all[0].OP.SetFault(op.Fault{GrantType: "refresh_token", Delay: op.Duration(answerTakes)}); err != nil {
 		t.Fatal(err)
 	}

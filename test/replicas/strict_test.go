@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	sessions  = 1000
+	people    = 1000
 	clients   = 100 // at each replica
 	tokenLife = 12 * time.Second
 	forALong  = time.Minute
@@ -22,7 +22,7 @@ const (
 // comes back: each refresh token is used once, and nobody is logged out or waits.
 func TestACrowdOnThreeReplicas(t *testing.T) {
 	all := start(t, 3, stack.Options{AccessTokenLife: tokenLife, Plain: true})
-	c := gather(t, all, sessions)
+	c := gather(t, all, people)
 	ctx, cancel := context.WithTimeout(t.Context(), forALong)
 	defer cancel()
 	c.traffic(ctx, clients, time.Second)
@@ -33,10 +33,10 @@ func TestACrowdOnThreeReplicas(t *testing.T) {
 	if len(c.count) != 1 || c.count[http.StatusOK] == 0 {
 		t.Errorf("answers other than 200: %v", c.count)
 	}
-	if len(refreshes) != 1 || refreshes["200"] != sum(l.Consumed) || l.Reuse != 0 || l.Logins != sessions || l.ActiveFamilies != sessions {
+	if len(refreshes) != 1 || refreshes["200"] != sum(l.Consumed) || l.Reuse != 0 || l.Logins != people || l.ActiveFamilies != people {
 		t.Errorf("refreshes %v, %d generations consumed, %d came back, %d logins, %d families live", refreshes, sum(l.Consumed), l.Reuse, l.Logins, l.ActiveFamilies)
 	}
-	if least := sessions * int(forALong/tokenLife-1); refreshes["200"] < least {
+	if least := people * int(forALong/tokenLife-1); refreshes["200"] < least {
 		t.Errorf("%d refreshes, fewer than the %d that kept everybody signed in", refreshes["200"], least)
 	}
 }
