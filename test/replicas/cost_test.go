@@ -59,14 +59,24 @@ func TestWhatRedisIsAsked(t *testing.T) {
 	const people = 30
 	redis := redistest.Start(t)
 	all := over(t, redis, 1, stack.Options{AccessTokenLife: 20 * time.Second, Plain: true, Config: "sweep: {enabled: false}"})
-	c := gather(t, all, people)
+	c := gather(t, all, people+1)
+	first, others := c.users[0], c.users[1:]
 	everybody := func() {
-		for _, u := range c.users {
+		for _, u := range others {
 			if got := c.ask(u, all[0]); got != http.StatusOK {
 				t.Errorf("answered %d", got)
 			}
 		}
 	}
+	remembers := func() { // from when on it hears what others change
+		c.ask(first, all[0])
+		eventually(t, "a session is served from memory", func() bool {
+			before := look(t, redis)
+			c.ask(first, all[0])
+			return look(t, redis).reads == before.reads
+		})
+	}
+	remembers()
 	everybody()
 
 	before := look(t, redis)
@@ -81,6 +91,7 @@ func TestWhatRedisIsAsked(t *testing.T) {
 		t.Fatal(err)
 	}
 	all[0].Lamplighter.Start()
+	remembers()
 	before = look(t, redis)
 	everybody()
 	if got := look(t, redis).since(before, 0); got != (cost{reads: people}) {
@@ -88,7 +99,7 @@ func TestWhatRedisIsAsked(t *testing.T) {
 	}
 
 	all[0].OP.SetAccessTokenLife(time.Hour)
-	for _, u := range c.users {
+	for _, u := range others {
 		pause.For(t.Context(), time.Until(u.expires)+100*time.Millisecond)
 	}
 	before = look(t, redis)
