@@ -10,7 +10,10 @@ type Options struct {
 	// Ready returns nil once the process can answer Checks; it is asked on every
 	// /readyz and must not call out. /livez only says that the process serves HTTP: a
 	// provider that is down is no reason to restart.
-	Ready    func() error
+	Ready func() error
+	// Trouble is what is wrong with a process that is ready, if anything; it must not
+	// call out either.
+	Trouble  func() string
 	Metrics  http.Handler
 	Sessions Sessions
 	Crowd    Crowd
@@ -27,6 +30,10 @@ func Handler(o Options) http.Handler {
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if err := o.Ready(); err != nil {
 			http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		if wrong := o.Trouble(); wrong != "" {
+			fmt.Fprintln(w, "ready, with "+wrong)
 			return
 		}
 		fmt.Fprintln(w, "ok")

@@ -13,9 +13,10 @@ import (
 func TestHandler(t *testing.T) {
 	t.Parallel()
 	var notReady error
+	var trouble string
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("bff_x 1")) })
 	h := admin.Handler(admin.Options{
-		Ready: func() error { return notReady }, Metrics: metrics, Sessions: &sessions{}, Crowd: &sessions{}, Host: "127.0.0.1:9192",
+		Ready: func() error { return notReady }, Trouble: func() string { return trouble }, Metrics: metrics, Sessions: &sessions{}, Crowd: &sessions{}, Host: "127.0.0.1:9192",
 	})
 	get := func(path string) (int, string) {
 		w := httptest.NewRecorder()
@@ -31,6 +32,8 @@ func TestHandler(t *testing.T) {
 	expect("/livez", 200, "ok")
 	expect("/readyz", 200, "ok")
 	expect("/metrics", 200, "bff_x 1")
+	trouble = "store trouble: it is away"
+	expect("/readyz", 200, "ready, with store trouble: it is away")
 	notReady = errors.New("provider not reached yet")
 	expect("/readyz", 503, "not ready: provider not reached yet")
 	expect("/livez", 200, "ok")

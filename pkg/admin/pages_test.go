@@ -103,7 +103,7 @@ func known() *sessions {
 
 func handler(s *sessions) http.Handler {
 	return admin.Handler(admin.Options{
-		Ready: func() error { return nil }, Metrics: http.NotFoundHandler(), Sessions: s, Crowd: s, Host: "lamp.example.com:9192",
+		Ready: func() error { return nil }, Trouble: func() string { return "" }, Metrics: http.NotFoundHandler(), Sessions: s, Crowd: s, Host: "lamp.example.com:9192",
 	})
 }
 

@@ -93,6 +93,16 @@ func (a *App) AdminHandler() http.Handler { return a.admin.Handler }
 // A provider that goes down later leaves it ready, since sessions live on.
 func (a *App) Ready() error { return a.relying.Ready() }
 
+// trouble is what operators should know of a process that is ready. A store that is
+// away leaves it ready: every replica would be taken out at once, with what needs no
+// session, and with what is served from memory.
+func (a *App) trouble() string {
+	if a.shared == nil {
+		return ""
+	}
+	return a.shared.Trouble()
+}
+
 // Listen binds both listeners and serves them. If it fails, neither is bound.
 func (a *App) Listen() error {
 	check, err := listen("listen.check", a.cfg.Listen.Check)

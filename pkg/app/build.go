@@ -23,6 +23,7 @@ import (
 	"github.com/lamplighter/lamplighter/pkg/seal"
 	"github.com/lamplighter/lamplighter/pkg/session"
 	"github.com/lamplighter/lamplighter/pkg/sessioncache"
+	"github.com/lamplighter/lamplighter/pkg/store"
 	"github.com/lamplighter/lamplighter/pkg/store/boltstore"
 	"github.com/lamplighter/lamplighter/pkg/store/memstore"
 	"github.com/lamplighter/lamplighter/pkg/store/redisstore"
@@ -50,13 +51,13 @@ func (a *App) build(o Options) error {
 	if err != nil {
 		return err
 	}
+	a.registry = telemetry.NewRegistry()
 	records := o.Store
 	if records == nil {
 		if records, err = a.openStore(keys, o.Now); err != nil {
 			return err
 		}
 	}
-	a.registry = telemetry.NewRegistry()
 	policy := session.Policy{Threshold: cfg.Refresh.TokenRefreshThreshold.Std()}
 	identity := identityHeaders(cfg.Headers)
 
@@ -69,6 +70,7 @@ func (a *App) build(o Options) error {
 	a.cache, err = sessioncache.New(sessioncache.Options{
 		Coherent: coherent, Store: records, Policy: policy, MaxBytes: int64(cfg.Cache.MaxBytes), Life: cfg.Cache.TTL.Std(),
 		Encode: authz.NewEncoder(identity, sessionHash(keys)).Encode, EndsAccess: profile.EndsAccess,
+		Lost: a.lost,
 	})
 	if err != nil {
 		return err
@@ -116,6 +118,15 @@ func (a *App) build(o Options) error {
 	return nil
 }
 
+// lost settles a session of which the store has lost the newest revision.
+func (a *App) lost(left store.Record, newer *session.View) {
+	if newer != nil {
+		a.refresher.Restore(left, newer)
+	} else { // what was lost nobody knows; whether what is left is good, the provider does
+		a.refresher.Start(a.cache.View(left))
+	}
+}
+
 // providerProfile is the preset that the config names, with what it changes.
 func providerProfile(p config.Provider) (session.Profile, error) {
 	profile, ok := session.ProfileNamed(p.Profile)
@@ -150,7 +161,7 @@ func (a *App) openShared(r config.Redis, keys *seal.Keyring) (lifecycle.Store, e
 	if err != nil {
 		return nil, err
 	}
-	o.Owner = a.name
+	o.Owner, o.Metrics = a.name, redisstore.NewMetrics(a.registry)
 	s, err := redisstore.Open(o)
 	if err != nil {
 		return nil, err
@@ -164,6 +175,7 @@ func redisOptions(r config.Redis, keys *seal.Keyring, log *slog.Logger) (redisst
 	secured, err := tlsConfig(r.TLS)
 	return redisstore.Options{
 		Addresses: r.Addresses, SentinelMaster: r.SentinelMaster, Username: r.Username, PasswordFile: r.PasswordFile,
+		SentinelUsername: r.SentinelUsername, SentinelPasswordFile: r.SentinelPasswordFile,
 		TLS: secured, Prefix: r.Prefix, MaxStale: r.MaxStale.Std(), Keys: keys, Log: log,
 	}, err
 }
@@ -237,7 +249,7 @@ func (a *App) buildServers(sessions operator) {
 	}
 	a.admin = &http.Server{
 		Handler: admin.Handler(admin.Options{
-			Ready: a.Ready, Metrics: telemetry.Handler(a.registry), Sessions: sessions, Crowd: sessions, Host: a.cfg.Listen.Admin,
+			Ready: a.Ready, Trouble: a.trouble, Metrics: telemetry.Handler(a.registry), Sessions: sessions, Crowd: sessions, Host: a.cfg.Listen.Admin,
 		}),
 		ReadHeaderTimeout: 10 * time.Second,
 	}

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -21,7 +22,8 @@ type Server struct {
 	guard        *guard
 	everything   removal // authorization and the identity headers
 	identityOnly removal
-	cut          sync.Once // tells that Envoy's timeout cuts waits short
+	cut          sync.Once    // tells that Envoy's timeout cuts waits short
+	troubled     atomic.Int64 // when a session could last not be read or used
 }
 
 // New checks the options.
@@ -110,10 +112,19 @@ func (s *Server) use(ctx context.Context, id session.ID) (*session.View, time.Ti
 	if err == nil {
 		err = s.opts.Activity.Use(ctx, v, now)
 	}
-	if err != nil && !session.Gone(err) {
-		s.opts.Log.Warn("session cannot be read or used", "session", id, "error", err)
+	if err != nil && !session.Gone(err) && s.quiet(now) {
+		s.opts.Log.Warn("session cannot be read or used, and perhaps others", "session", id, "error", err)
 	}
 	return v, now, err
+}
+
+// quietFor is how long sessions must have been well for the next trouble to be told
+// of: one line, and not one a request.
+const quietFor = 10 * time.Second
+
+// quiet notes trouble at now, and tells whether there was none for a while.
+func (s *Server) quiet(now time.Time) bool {
+	return now.UnixNano()-s.troubled.Swap(now.UnixNano()) > int64(quietFor)
 }
 
 // withToken sees to the session's token.

@@ -74,13 +74,15 @@ type Bolt struct {
 // Redis is the store of many replicas: one server, a Cluster, or a master set
 // behind Sentinels.
 type Redis struct {
-	Addresses      []string  `yaml:"addresses" jsonschema:"required,uniqueItems=true,example=redis:6379" jsonschema_description:"host:port of the server, of some nodes of a Cluster, or of the Sentinels."`
-	SentinelMaster string    `yaml:"sentinel_master" jsonschema:"example=mymaster" jsonschema_description:"Name of the master set; the addresses are then those of the Sentinels."`
-	Username       string    `yaml:"username" jsonschema_description:"ACL user; empty: the server's default user."`
-	PasswordFile   string    `yaml:"password_file" jsonschema:"example=/etc/lamplighter/redis-password" jsonschema_description:"File with the password, read anew for every connection."`
-	TLS            *RedisTLS `yaml:"tls" jsonschema_description:"TLS to the server; tls: {} trusts what the system trusts."`
-	Prefix         string    `yaml:"prefix" jsonschema:"default=lamplighter" jsonschema_description:"Start of every key; installations that share a server need one each."`
-	MaxStale       Duration  `yaml:"max_stale" jsonschema:"default=10s,minimum=1s,maximum=5m" jsonschema_description:"How long cached sessions are served when the server is not heard; then the answer is 503."`
+	Addresses            []string  `yaml:"addresses" jsonschema:"required,uniqueItems=true,example=redis:6379" jsonschema_description:"host:port of the server, of some nodes of a Cluster, or of the Sentinels."`
+	SentinelMaster       string    `yaml:"sentinel_master" jsonschema:"example=mymaster" jsonschema_description:"Name of the master set; the addresses are then those of the Sentinels."`
+	Username             string    `yaml:"username" jsonschema_description:"ACL user; empty: the server's default user."`
+	PasswordFile         string    `yaml:"password_file" jsonschema:"example=/etc/lamplighter/redis-password" jsonschema_description:"File with the password, read anew for every connection."`
+	SentinelUsername     string    `yaml:"sentinel_username" jsonschema_description:"ACL user of the Sentinels; empty: their default user."`
+	SentinelPasswordFile string    `yaml:"sentinel_password_file" jsonschema_description:"File with the password of the Sentinels, if they have one, read anew for every connection."`
+	TLS                  *RedisTLS `yaml:"tls" jsonschema_description:"TLS to the server; tls: {} trusts what the system trusts."`
+	Prefix               string    `yaml:"prefix" jsonschema:"default=lamplighter" jsonschema_description:"Start of every key; installations that share a server need one each."`
+	MaxStale             Duration  `yaml:"max_stale" jsonschema:"default=10s,minimum=1s,maximum=5m" jsonschema_description:"How long cached sessions are served when the server is not heard; then the answer is 503."`
 }
 
 // RedisTLS names PEM files.

@@ -19,6 +19,7 @@ const (
 	byRequest  = "request"
 	bySweep    = "sweep"
 	byOperator = "operator"
+	byRestore  = "restore"
 )
 
 const (
@@ -114,6 +115,10 @@ func (r *Refresher) fly(f *flight, v *session.View) {
 	}
 	if err != nil {
 		r.notBegun(f, rec, err)
+		return
+	}
+	if rec.Lost != 0 && v != nil && v.Session.Revision >= rec.Lost { // what the token was spent for is not lost
+		r.restore(f, rec, a, v)
 		return
 	}
 	if a.InDoubt && r.opts.Profile.Replay == session.ReplayNever { // to the session, the same as one without an answer

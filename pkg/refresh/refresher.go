@@ -67,7 +67,8 @@ type Refresher struct {
 	gate  *gate
 	pace  *rate.Limiter
 	kick  chan struct{}
-	fit   fit // the sweep's
+	fit   fit  // the sweep's
+	blind bool // the sweep's: the due index could not be read
 
 	mu       sync.Mutex
 	flights  map[session.ID]*flight

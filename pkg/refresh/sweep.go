@@ -75,10 +75,10 @@ func (r *Refresher) sweep(ctx context.Context) (next time.Time) {
 		return until
 	}
 	page, next, err := r.opts.Store.Due(ctx, now, now.Add(-r.opts.Sweep.ActiveWithin-r.opts.Sweep.UseLag), duePage)
+	if ctx.Err() == nil {
+		r.tellReading(err)
+	}
 	if err != nil {
-		if ctx.Err() == nil {
-			r.opts.Log.Warn("sweep could not read the due index", "error", err)
-		}
 		return now.Add(time.Second)
 	}
 	slices.SortFunc(page, func(a, b store.DueEntry) int { return a.Exp.Compare(b.Exp) })
@@ -106,6 +106,18 @@ func (r *Refresher) sweep(ctx context.Context) (next time.Time) {
 		return again
 	}
 	return next
+}
+
+// tellReading says once that the due index cannot be read, and once that it can.
+func (r *Refresher) tellReading(err error) {
+	if blind := err != nil; blind != r.blind {
+		r.blind = blind
+		if blind {
+			r.opts.Log.Warn("the sweep pauses: the due index cannot be read", "error", err)
+		} else {
+			r.opts.Log.Info("the sweep goes on: the due index can be read again")
+		}
+	}
 }
 
 // startSwept opens a flight with a slot already taken, so that a sweep never

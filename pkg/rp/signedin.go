@@ -32,7 +32,7 @@ func (p *RP) session(w http.ResponseWriter, r *http.Request) {
 	s, err := p.opts.Sessions.Get(r.Context(), h.ID())
 	switch {
 	case err != nil && !session.Gone(err):
-		p.opts.Log.Warn("session cannot be read", "session", h.ID(), "error", err)
+		p.opts.Log.Debug("session cannot be read", "session", h.ID(), "error", err)
 		problem(w, http.StatusServiceUnavailable, "The session store does not answer. Try again in a moment.")
 	case err != nil, !p.opts.Now().Before(s.EndsAt):
 		tell(w, http.StatusUnauthorized, signedIn{})

@@ -35,6 +35,10 @@ type Options struct {
 	// when: the epoch is another whenever something may have gone unheard. While it
 	// does not hear, nothing is served from the cache. Nil: there are no others.
 	Coherent func() (epoch uint64, ok bool)
+	// Lost is told of a session that somebody asks for and whose record is Lost: what
+	// the store has, and the newer that is remembered; nil if that is not. Nil: nobody
+	// is told.
+	Lost func(left store.Record, newer *session.View)
 }
 
 // Cache holds Views. It is safe for concurrent use.
@@ -95,7 +99,10 @@ func (c *Cache) Get(ctx context.Context, id session.ID) (*session.View, error) {
 	}
 	changes := c.changes[id[0]].Load()
 	r, err := c.opts.Store.Get(ctx, id)
-	if err != nil {
+	switch {
+	case err != nil && r.Lost != 0:
+		return c.lost(r, v, err)
+	case err != nil:
 		return nil, err
 	}
 	v = c.publish(r, epoch)
@@ -109,6 +116,22 @@ func (c *Cache) Get(ctx context.Context, id session.ID) (*session.View, error) {
 	return v, nil
 }
 
+// lost answers for a record that is Lost, with what is remembered of the newest
+// revision: v, if that is it.
+func (c *Cache) lost(left store.Record, v *session.View, err error) (*session.View, error) {
+	id := left.Session.ID
+	if v != nil && (v.Session.ID != id || v.Session.Revision < left.Lost || c.ended.has(id)) {
+		v = nil
+	}
+	if c.opts.Lost != nil {
+		c.opts.Lost(left, v)
+	}
+	if v != nil {
+		return v, nil
+	}
+	return nil, err
+}
+
 // Publish makes r what Get answers with, unless a newer revision is there
 // already, and returns r's view whether or not the cache took it.
 func (c *Cache) Publish(r store.Record) *session.View {
@@ -116,8 +139,19 @@ func (c *Cache) Publish(r store.Record) *session.View {
 	return c.publish(r, epoch)
 }
 
-// publish is Publish of what was read in epoch.
+// publish is Publish of what was read in epoch. Nobody is served from a Lost record.
 func (c *Cache) publish(r store.Record, epoch uint64) *session.View {
+	v := c.view(r, epoch)
+	if r.Lost == 0 {
+		c.views.SetWithTTL(key(r.Session.ID), v, v.Size, c.opts.Life)
+	}
+	return v
+}
+
+// View is r's, which the cache does not take.
+func (c *Cache) View(r store.Record) *session.View { return c.view(r, 0) }
+
+func (c *Cache) view(r store.Record, epoch uint64) *session.View {
 	headers, size := c.opts.Encode(r.Session)
 	v := &session.View{
 		Session:   r.Session,
@@ -135,7 +169,6 @@ func (c *Cache) publish(r store.Record, epoch uint64) *session.View {
 	if r.InDoubt && r.Attempt == nil && r.ReplayAt.After(v.NotBefore) {
 		v.NotBefore = r.ReplayAt
 	}
-	c.views.SetWithTTL(key(r.Session.ID), v, v.Size, c.opts.Life)
 	return v
 }
 

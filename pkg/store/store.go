@@ -25,7 +25,7 @@ type Store interface {
 
 	// Get reads the record. During an attempt that is revision n with the
 	// Attempt: a Check serves it by freshness. A tombstone is ErrEnded
-	// (*session.EndedError).
+	// (*session.EndedError). A record that is Lost is ErrUnavailable and the Record.
 	Get(ctx context.Context, id session.ID) (Record, error)
 
 	// Begin opens an attempt, in one atomic step, in this order:
@@ -124,6 +124,10 @@ type Record struct {
 	Committed AttemptID     // whose Commit made the current revision
 	Used      time.Time
 	DueAt     time.Time // zero: never due
+	// Lost is the newest revision that this process has seen, if the store has an older
+	// one: a failover has lost it, or its Commit is on the way. Nobody may be served
+	// from this one, and its refresh token may be spent. Else it is 0.
+	Lost session.Revision
 }
 
 // Intent is what Begin writes before the token request.

@@ -2,7 +2,10 @@ package redisstore
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
+	"time"
 
 	"github.com/redis/rueidis"
 )
@@ -11,8 +14,14 @@ import (
 // it counts: a replica that is cut off must not stop every login.
 const copyWithin = 500
 
+var errNoCopy = fmt.Errorf("no replica has it after %d ms", copyWithin)
+
+var errNoCopies = errors.New("the servers had replicas, and have none")
+
 // lookForCopies asks every server whether it has replicas.
 func (s *Store) lookForCopies(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, copyWithin*time.Millisecond) // one of many may be away, and the next beat must not wait
+	defer cancel()
 	copied := false
 	for _, node := range s.client.Nodes() {
 		info, err := node.Do(ctx, node.B().Info().Section("replication").Build()).ToString()
@@ -20,7 +29,11 @@ func (s *Store) lookForCopies(ctx context.Context) {
 			copied = true
 		}
 	}
-	s.copied.Store(copied)
+	if s.copied.Store(copied); copied {
+		s.hadCopies = true
+	} else if s.hadCopies {
+		s.troubles.met(uncopied, errNoCopies)
+	}
 }
 
 // runCopied runs a script and, on the same connection, waits for a replica to have
@@ -31,7 +44,7 @@ func (s *Store) runCopied(ctx context.Context, what script, c call) (answer ruei
 			answers := one.DoMulti(ctx, script, one.B().Wait().Numreplicas(1).Timeout(copyWithin).Build())
 			answer = answers[0]
 			if had, err := answers[1].AsInt64(); err == nil && had == 0 && answer.Error() == nil {
-				s.log.Warn("no replica of the server has a write yet")
+				s.troubles.met(uncopied, errNoCopy)
 			}
 		}
 		run(one.B().Evalsha().Sha1(what.sha).Numkeys(int64(len(c.keys))).Key(c.keys...).Arg(c.args...).Build())

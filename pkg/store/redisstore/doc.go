@@ -22,5 +22,6 @@
 // somewhere else: it is written before the session, and every hit in it is verified.
 //
 // A failover may lose what was acknowledged. A revision older than one that this
-// process has seen is not read, and a refresh of it begins in doubt.
+// process has seen, or heard of, is not read, and a refresh of it begins in doubt. An
+// end that it has seen, or heard of, stays one.
 package redisstore

@@ -22,13 +22,18 @@ func (s *Store) Due(ctx context.Context, before, usedSince time.Time, limit int)
 	calls := s.inShards([]string{"due"}, stamp(before), stamp(before.Add(-store.LateAfter)), stamp(usedSince), decimal(limit))
 	var page []store.DueEntry
 	var next time.Time
+	var failed error
 	for _, answer := range s.each(ctx, s.lua.due, calls) {
 		entries, later, err := duePage(answer)
-		if err != nil {
-			return nil, time.Time{}, err
+		if err != nil { // a server of many is away: the others' sessions must not wait for it
+			failed = err
+			continue
 		}
 		page = append(page, entries...)
 		next = earlier(next, later)
+	}
+	if failed != nil && len(page) == 0 {
+		return nil, time.Time{}, failed
 	}
 	slices.SortFunc(page, func(a, b store.DueEntry) int { return a.DueAt.Compare(b.DueAt) })
 	if len(page) > limit {
@@ -82,6 +87,8 @@ func (s *Store) Touch(ctx context.Context, used map[session.ID]time.Time) error 
 	if err := ctx.Err(); err != nil {
 		return unavailable(err)
 	}
+	ctx, cancel := hurried(ctx)
+	defer cancel()
 	calls := make([]call, 0, len(used))
 	for id, at := range used {
 		calls = append(calls, call{keys: s.keys(id), args: []string{s.clock(), string(id[:]), stamp(at)}})

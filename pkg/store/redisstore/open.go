@@ -1,11 +1,11 @@
 package redisstore
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"strings"
 	"time"
 
@@ -17,6 +17,9 @@ import (
 const (
 	dialWithin   = 2 * time.Second
 	answerWithin = 5 * time.Second // a connection whose server says nothing for longer is closed
+	// lookAround is how often servers are asked who they are: the message that tells of
+	// a failover may be lost.
+	lookAround = 5 * time.Second
 )
 
 // Options of Open.
@@ -29,7 +32,10 @@ type Options struct {
 	Username string
 	// PasswordFile is read for every connection anew; empty: no password.
 	PasswordFile string
-	TLS          *tls.Config // nil: none
+	// SentinelUsername and SentinelPasswordFile are the same for the Sentinels, which
+	// have users of their own.
+	SentinelUsername, SentinelPasswordFile string
+	TLS                                    *tls.Config // nil: none
 	// Prefix of every key: letters, digits, "-", "_", "." and ":".
 	Prefix string
 	// Owner names this process among the replicas; empty for one that only looks.
@@ -39,6 +45,7 @@ type Options struct {
 	MaxStale time.Duration
 	Keys     *seal.Keyring
 	Log      *slog.Logger
+	Metrics  *Metrics // nil: none
 }
 
 // Open connects. The error says what the server answered; Close ends it.
@@ -47,15 +54,30 @@ func Open(o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Metrics == nil {
+		o.Metrics = noMetrics()
+	}
+	dialer := net.Dialer{Timeout: dialWithin, KeepAlive: time.Second}
+	toSentinels := dialer
+	toSentinels.Resolver = new(net.Resolver)
 	client, err := rueidis.NewClient(rueidis.ClientOption{
 		InitAddress: o.Addresses,
-		Sentinel:    rueidis.SentinelOption{MasterSet: o.SentinelMaster, TLSConfig: o.TLS},
-		TLSConfig:   o.TLS,
-		AuthCredentialsFn: func(rueidis.AuthCredentialsContext) (rueidis.AuthCredentials, error) {
+		Sentinel: rueidis.SentinelOption{
+			MasterSet: o.SentinelMaster, TLSConfig: o.TLS, Dialer: toSentinels, TopologyRefreshInterval: lookAround,
+		},
+		ClusterOption: rueidis.ClusterOption{ShardsRefreshInterval: lookAround},
+		TLSConfig:     o.TLS,
+		DialCtxFn: func(ctx context.Context, address string, d *net.Dialer, secured *tls.Config) (net.Conn, error) {
+			return dial(ctx, address, d, secured, d.Resolver == toSentinels.Resolver)
+		},
+		AuthCredentialsFn: func(to rueidis.AuthCredentialsContext) (rueidis.AuthCredentials, error) {
+			if _, ok := to.Address.(sentinelAddr); ok {
+				return credentials(o.SentinelUsername, o.SentinelPasswordFile)
+			}
 			return credentials(o.Username, o.PasswordFile)
 		},
 		ClientName:       "lamplighter",
-		Dialer:           net.Dialer{Timeout: dialWithin, KeepAlive: time.Second},
+		Dialer:           dialer,
 		ConnWriteTimeout: answerWithin,
 		DisableCache:     true, // the read cache is in front of us
 		DisableRetry:     true, // whoever asks has a deadline and knows what to do
@@ -66,16 +88,6 @@ func Open(o Options) (*Store, error) {
 	return &Store{
 		client: client, prefix: o.Prefix, owner: o.Owner, maxStale: o.MaxStale,
 		codec: store.NewCodec(o.Keys), log: o.Log, alarm: store.NewAlarm(o.Log), lua: lua,
+		troubles: troubles{log: o.Log, metrics: o.Metrics, of: make(map[kind]trouble)},
 	}, nil
-}
-
-func credentials(username, passwordFile string) (rueidis.AuthCredentials, error) {
-	if passwordFile == "" {
-		return rueidis.AuthCredentials{Username: username}, nil
-	}
-	password, err := os.ReadFile(passwordFile)
-	if err != nil {
-		return rueidis.AuthCredentials{}, fmt.Errorf("read redis password: %w", err)
-	}
-	return rueidis.AuthCredentials{Username: username, Password: strings.TrimRight(string(password), "\r\n")}, nil
 }

@@ -34,7 +34,10 @@ type Store struct {
 	mine     atomic.Pointer[[]int] // shards to look after; nil: all
 	copied   atomic.Bool           // a server has replicas of its own
 	alarm    *store.Alarm
+	// hadCopies is Run's: it once had.
+	hadCopies bool
 	coherence
+	troubles troubles
 }
 
 // Close ends every connection.
@@ -142,6 +145,8 @@ func (s *Store) Get(ctx context.Context, id session.ID) (store.Record, error) {
 	if err := ctx.Err(); err != nil {
 		return store.Record{}, unavailable(err)
 	}
+	ctx, cancel := hurried(ctx)
+	defer cancel()
 	seen := s.seen.newest(id) // before the read: a Commit beside it is no failover
 	of, err := s.client.Do(ctx, s.client.B().Hgetall().Key(s.key(id)).Build()).AsStrMap()
 	switch {
@@ -152,12 +157,32 @@ func (s *Store) Get(ctx context.Context, id session.ID) (store.Record, error) {
 	case len(of) == 0:
 		return store.Record{}, session.ErrNotFound
 	}
+	if seen == over { // the end is lost; whoever was told of it stays out
+		return store.Record{}, session.ErrEnded
+	}
 	r, err := s.decode(id, of)
 	if err == nil && r.Session.Revision < seen {
-		return store.Record{}, fmt.Errorf("%w: a failover has lost the newest revision", session.ErrUnavailable)
+		r.Lost, r.InDoubt = seen, true
+		return r, errLost
 	}
 	return r, err
 }
+
+// readWithin is how long somebody waits for what is in the store.
+const readWithin = 2 * time.Second
+
+// hurried is ctx for a call that a request may wait for, which has a deadline: a
+// server that is not heard leaves it time for an answer of its own.
+func hurried(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, min(readWithin, time.Until(deadline)*9/10))
+}
+
+// errLost is the answer for a record that is Lost.
+var errLost = fmt.Errorf("%w: the newest revision is not there", session.ErrUnavailable)
 
 func (s *Store) decode(id session.ID, of map[string]string) (store.Record, error) {
 	r, err := s.record(id, of)

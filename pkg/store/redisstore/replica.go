@@ -30,6 +30,7 @@ func (s *Store) Coherent() (epoch uint64, ok bool) {
 // all the way round proves that the others' changes come.
 func (s *Store) Run(ctx context.Context, changed func(session.ID, session.Revision)) {
 	s.mine.Store(new([]int))
+	s.warnOfEviction(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
 	beats := new(beats)
@@ -38,6 +39,7 @@ func (s *Store) Run(ctx context.Context, changed func(session.ID, session.Revisi
 	defer tick.Stop()
 	for {
 		s.beat(ctx, beats)
+		s.troubles.ease()
 		select {
 		case <-ctx.Done():
 			s.goodbye(context.WithoutCancel(ctx))
@@ -72,21 +74,27 @@ func (b *beats) at(n uint64) time.Time {
 	return b.sent[n%uint64(len(b.sent))]
 }
 
-func (s *Store) beat(ctx context.Context, b *beats) {
-	ctx, cancel := context.WithTimeout(ctx, deadAfter)
+func (s *Store) beat(stopping context.Context, b *beats) {
+	ctx, cancel := context.WithTimeout(stopping, deadAfter)
 	defer cancel()
-	replicas, err := s.run(ctx, s.lua.beat, call{
+	answer, err := s.run(ctx, s.lua.beat, call{
 		[]string{s.prefix + ":replicas"},
 		[]string{s.clock(), s.owner, micros(deadAfter), s.beatChannel(), decimal(b.send())},
 	}).AsStrSlice()
-	if err != nil {
-		if ctx.Err() == nil {
-			s.log.Warn("store cannot be reached", "error", err)
-		}
+	switch _, refused := rueidis.IsRedisErr(err); {
+	case stopping.Err() != nil:
 		return
+	case refused:
+		s.troubles.met(unwritable, err)
+		return
+	case err != nil:
+		s.troubles.met(unreachable, err)
+		return
+	case answer[0] != "":
+		s.troubles.met(unwritable, errors.New(answer[0]))
 	}
 	s.lookForCopies(ctx)
-	mine := duties(s.owner, replicas)
+	mine := duties(s.owner, answer[1:])
 	s.mine.Store(&mine)
 }
 
@@ -96,7 +104,7 @@ func (s *Store) Replicas(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, unavailable(err)
 	}
-	return len(all), nil
+	return len(all) - 1, nil
 }
 
 // goodbye lets the others take over at once.
@@ -113,10 +121,10 @@ func (s *Store) beatChannel() string { return s.prefix + ":beat:" + s.owner }
 
 // listen hears changes until ctx ends. Every subscription is a new epoch, which
 // begins when it has proved that it hears: what was read before may have changed
-// unheard.
+// unheard. Until then, and no longer than MaxStale, it is served if the server is
+// not there: that it lets nobody hear is no such excuse.
 func (s *Store) listen(ctx context.Context, b *beats, changed func(session.ID, session.Revision)) {
 	for ctx.Err() == nil {
-		s.until.Store(0)
 		proved := false
 		err := s.client.Receive(ctx, s.client.B().Subscribe().Channel(s.prefix+":changed", s.beatChannel()).Build(), func(m rueidis.PubSubMessage) {
 			if m.Channel == s.beatChannel() {
@@ -128,18 +136,33 @@ func (s *Store) listen(ctx context.Context, b *beats, changed func(session.ID, s
 				return
 			}
 			if id, rev, err := parseChange(m.Message); err == nil {
+				s.heardOf(id, rev)
 				changed(id, rev)
 			}
 		})
-		if err != nil && ctx.Err() == nil {
-			s.log.Warn("changes of other replicas are not heard, trying again", "error", err)
-			select {
-			case <-ctx.Done():
-			case <-time.After(100 * time.Millisecond):
-			}
+		if ctx.Err() != nil {
+			break
+		}
+		if _, refused := rueidis.IsRedisErr(err); refused || err == nil {
+			s.until.Store(0)
+			s.troubles.met(deaf, err)
+		} else {
+			s.troubles.met(unreachable, err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
 		}
 	}
 	s.until.Store(0)
+}
+
+func (s *Store) heardOf(id session.ID, rev session.Revision) {
+	if rev == 0 {
+		s.seen.ended(id)
+	} else {
+		s.seen.stored(id, rev)
+	}
 }
 
 func (s *Store) heard(b *beats, message string) {

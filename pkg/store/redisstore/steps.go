@@ -38,14 +38,25 @@ func (s *Store) Create(ctx context.Context, ses session.Session) error {
 // Begin implements store.Store.
 func (s *Store) Begin(ctx context.Context, id session.ID, rev session.Revision, in store.Intent) (store.Record, store.Attempt, error) {
 	hold := max(in.Lease, in.Deadline+aliveAfterDeadline)
+	seen := s.seen.newest(id)
+	if seen == over {
+		_, err := s.Get(ctx, id)
+		return store.Record{}, store.Attempt{}, err
+	}
 	of, refused := s.lastingStep(ctx, s.lua.begin, id, decimal(rev), string(in.AttemptID[:]), in.Owner, micros(hold), stamp(in.ReplayAt),
-		flag(in.Force), in.By, decimal(s.seen.newest(id)))
+		flag(in.Force), in.By, decimal(seen))
 	if of == nil {
 		return store.Record{}, store.Attempt{}, refused
 	}
 	r, err := s.decode(id, of)
 	if err != nil {
 		return store.Record{}, store.Attempt{}, err
+	}
+	if r.Session.Revision < seen {
+		r.Lost = seen
+	}
+	if refused != nil && r.Lost != 0 { // not to be answered from, nor adopted
+		return store.Record{}, store.Attempt{}, errLost
 	}
 	if refused != nil {
 		return r, store.Attempt{}, refused
@@ -81,12 +92,18 @@ func (s *Store) Commit(ctx context.Context, a store.Attempt, next session.Sessio
 		_, err := s.lastingStep(ctx, s.lua.commit, a.SessionID, args...)
 		return err
 	}
+	sent := ctx.Err() == nil
 	if err = commit(s.listed(next)); errors.Is(err, errIndexFirst) {
 		if err = s.list(ctx, next); err == nil {
 			err = commit("")
 		}
 	}
-	if err == nil {
+	switch {
+	case err == nil:
+		s.seen.stored(a.SessionID, next.Revision)
+	case errors.Is(err, session.ErrNotFound):
+		s.seen.forget(a.SessionID)
+	case errors.Is(err, session.ErrUnavailable) && sent && rev != "": // whoever waits for these tokens has them from now on
 		s.seen.saw(a.SessionID, next.Revision)
 	}
 	return err
@@ -122,7 +139,7 @@ func (s *Store) End(ctx context.Context, id session.ID, why session.Reason, only
 	if err != nil || len(of) == 0 {
 		return session.Session{}, err
 	}
-	s.seen.forget(id)
+	s.seen.ended(id)
 	r, err := s.record(id, of)
 	if err != nil { // it has ended all the same; nobody can revoke what nobody can read
 		s.alarm.Unreadable(id, err)

@@ -8,9 +8,11 @@ if f.committed == ARGV[4] and tonumber(f.revision) == tonumber(ARGV[5]) + 1 then
 if f.revision ~= ARGV[5] or ARGV[6] == '' then return {'moved'} end
 if ARGV[9] ~= '' and f.subjects ~= ARGV[9] then return {'index'} end
 local lines = history(f, ARGV[7], tonumber(ARGV[8]))
-place(f, ARGV[11], true)
+-- First, since a server without memory takes it, and after it all the rest: what the
+-- provider has spent must be kept.
 redis.call('HDEL', S, 'attempt', 'attempt_doubt', 'owner', 'by', 'began', 'lease', 'found', 'doubt', 'replay_at',
   'not_before', 'failures', 'last_class', 'tries', 'sweep', 'due')
+place(f, ARGV[11], true)
 redis.call('HSET', S, 'history', lines, 'committed', ARGV[4], unpack(ARGV, 12))
 expire(ARGV[10], ARGV[3])
 redis.call('ZADD', ENDS, score(ARGV[10]), ID)

@@ -74,7 +74,7 @@ end
 
 -- outcome is the history's line for the open attempt of f.
 local function outcome(f, class)
-  return table.concat({f.began, class, f.revision, f.attempt_doubt and '1' or '0', f.by}, ' ')
+  return table.concat({f.began, class, f.revision, f.attempt_doubt and '1' or '0', f.by or ''}, ' ')
 end
 
 local function set(fields)
