@@ -37,13 +37,14 @@ func (s *Store) lookForCopies(ctx context.Context) {
 }
 
 // runCopied runs a script and, on the same connection, waits for a replica to have
-// what it wrote.
-func (s *Store) runCopied(ctx context.Context, what script, c call) (answer rueidis.RedisResult) {
+// what it wrote; had tells that one has.
+func (s *Store) runCopied(ctx context.Context, what script, c call) (answer rueidis.RedisResult, had bool) {
 	err := s.client.Dedicated(func(one rueidis.DedicatedClient) error {
 		run := func(script rueidis.Completed) {
 			answers := one.DoMulti(ctx, script, one.B().Wait().Numreplicas(1).Timeout(copyWithin).Build())
 			answer = answers[0]
-			if had, err := answers[1].AsInt64(); err == nil && had == 0 && answer.Error() == nil {
+			copies, err := answers[1].AsInt64()
+			if had = err == nil && copies > 0; !had && answer.Error() == nil {
 				s.troubles.met(uncopied, errNoCopy)
 			}
 		}
@@ -54,7 +55,7 @@ func (s *Store) runCopied(ctx context.Context, what script, c call) (answer ruei
 		return nil
 	})
 	if err != nil {
-		return rueidis.NewErrorResult(err)
+		return rueidis.NewErrorResult(err), false
 	}
-	return answer
+	return answer, had
 }

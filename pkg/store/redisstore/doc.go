@@ -23,5 +23,6 @@
 //
 // A failover may lose what was acknowledged. A revision older than one that this
 // process has seen, or heard of, is not read, and a refresh of it begins in doubt. An
-// end that it has seen, or heard of, stays one.
+// end that it has seen, or heard of, stays one. A write that no replica of the server
+// has in time, or whose answer is late, is made once more where the primary is then.
 package redisstore

@@ -1,11 +1,16 @@
 package redisstore_test
 
 import (
+	"context"
 	"errors"
+	"log/slog"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/session"
 	"github.com/lamplighter/lamplighter/pkg/store"
+	"github.com/lamplighter/lamplighter/pkg/store/redisstore"
 	"github.com/lamplighter/lamplighter/test/redistest"
 	"github.com/redis/rueidis"
 )
@@ -134,5 +139,47 @@ func TestALostEndIsNotUndone(t *testing.T) {
 	}
 	if _, err := open(t, "three", addr).Get(t.Context(), ses.ID); err != nil {
 		t.Errorf("Get of one who has not heard: %v", err)
+	}
+}
+
+// A primary that was stopped, and goes on after another has taken its place, opens
+// attempts that nobody else knows of: its answer is no answer.
+func TestAFormerPrimaryOpensNoAttempt(t *testing.T) {
+	t.Parallel()
+	w := redistest.WatchedBySentinels(t)
+	options := redisstore.Options{
+		Addresses: w.Addresses(), SentinelMaster: w.Name, Prefix: "test", Owner: "one", MaxStale: 2 * time.Second, Keys: ring(t), Log: slog.New(slog.DiscardHandler),
+	}
+	s, other := openWith(t, options), openWith(t, options)
+	r := run(t, "one", s)
+	ses := login(t, r)
+	if _, err := begin(t, r, ses.ID); err != nil {
+		t.Fatal(err)
+	}
+	ses = login(t, r)
+	old := w.Primary(t)
+	old.Signal(syscall.SIGSTOP)
+	begun := make(chan error)
+	go func() {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		_, _, err := r.Begin(ctx, ses.ID, 1, store.Intent{AttemptID: store.AttemptID{1}, Owner: "one", Lease: time.Second, Deadline: time.Second})
+		begun <- err
+	}()
+	eventually(t, "there is another primary", func() bool { return w.Primary(t) != old })
+	eventually(t, "the other has renewed the session there", func() bool {
+		a, err := begin(t, other, ses.ID)
+		if err != nil {
+			return false
+		}
+		next := ses
+		next.Revision = 2
+		return other.Commit(t.Context(), a, next) == nil
+	})
+	old.Signal(syscall.SIGCONT)
+	if err := <-begun; !errors.Is(err, session.ErrMoved) && !errors.Is(err, session.ErrUnavailable) {
+		t.Errorf("Begin: %v, want ErrMoved", err)
+	} else {
+		t.Log(err)
 	}
 }

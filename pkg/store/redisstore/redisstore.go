@@ -82,15 +82,32 @@ func (s *Store) step(ctx context.Context, what script, id session.ID, args ...st
 
 // lastingStep is step for what must not be lost: a server that has replicas of its
 // own answers when one of them has it too, or after a while.
-func (s *Store) lastingStep(ctx context.Context, what script, id session.ID, args ...string) (map[string]string, error) {
-	if !s.copied.Load() {
-		return s.step(ctx, what, id, args...)
-	}
+func (s *Store) lastingStep(ctx context.Context, what script, id session.ID, args ...string) (of map[string]string, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, unavailable(err)
 	}
-	return verdict(s.runCopied(ctx, what, s.stepOn(id, args)))
+	asked, had := time.Now(), true
+	if s.copied.Load() {
+		var answer rueidis.RedisResult
+		answer, had = s.runCopied(ctx, what, s.stepOn(id, args))
+		of, err = verdict(answer)
+	} else {
+		of, err = s.step(ctx, what, id, args...)
+	}
+	if err != nil || had && time.Since(asked) < promptly {
+		return of, err
+	}
+	// It was perhaps the primary of the past that has answered: one that was stopped, or
+	// is cut off. What is the primary now is asked for the same; who has done it says so.
+	again, err := s.step(ctx, what, id, args...)
+	if errors.Is(err, session.ErrExists) || err == nil && len(again) == 0 {
+		return of, nil
+	}
+	return again, err
 }
+
+// promptly is how long a server that is well takes at most.
+const promptly = time.Second
 
 func (s *Store) stepOn(id session.ID, args []string) call {
 	return call{s.keys(id), append([]string{s.clock(), string(id[:])}, args...)}

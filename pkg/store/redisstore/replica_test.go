@@ -48,9 +48,14 @@ func open(t *testing.T, name string, addresses ...string) *redisstore.Store {
 
 func openLogged(t *testing.T, name string, log io.Writer, addresses ...string) *redisstore.Store {
 	t.Helper()
-	s, err := redisstore.Open(redisstore.Options{
+	return openWith(t, redisstore.Options{
 		Addresses: addresses, Prefix: "test", Owner: name, MaxStale: 2 * time.Second, Keys: ring(t), Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
+}
+
+func openWith(t *testing.T, o redisstore.Options) *redisstore.Store {
+	t.Helper()
+	s, err := redisstore.Open(o)
 	if err != nil {
 		t.Fatal(err)
 	}
