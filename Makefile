@@ -45,6 +45,10 @@ test-envoys: ## the facts about Envoy and the end-to-end tests on each supported
 test-providers: envoy ## exactly one refresh, on npm's oidc-provider and on Keycloak, which are installed
 	go test -tags providers -count=1 -timeout 20m -v ./test/providers
 
+# Most of it waits, for tokens to age and for servers to be missed: hence so many at a time.
+test-replicas: envoy ## lamplighters over one Redis that fails: away, empty, full, failing over
+	go test -tags replicas -count=1 -parallel 8 -timeout 20m ./test/replicas
+
 soak-providers: envoy ## the same with ten minutes of mixed traffic on each
 	go test -tags providers -count=1 -timeout 60m -v ./test/providers -args -mixed 10m
 

@@ -2,6 +2,8 @@ package redistest
 
 import (
 	"os/exec"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -10,20 +12,33 @@ import (
 )
 
 // Cluster runs n primaries that share the slots, without replicas.
-func Cluster(t testing.TB, n int) []*Server {
+func Cluster(t testing.TB, n int) []*Server { return cluster(t, n, 0) }
+
+// CopiedCluster runs n primaries with one replica each, and returns them all.
+func CopiedCluster(t testing.TB, n int) []*Server {
 	t.Helper()
-	servers := make([]*Server, n)
-	addrs := make([]string, n)
+	servers := cluster(t, n, 1)
+	for _, s := range servers {
+		s.until(t, says("state=online", "master_link_status:up"), "INFO", "replication")
+	}
+	return servers
+}
+
+func cluster(t testing.TB, n, replicas int) []*Server {
+	t.Helper()
+	servers := make([]*Server, n*(1+replicas))
+	addrs := make([]string, len(servers))
 	for i := range servers {
 		servers[i] = Start(t, "--cluster-enabled", "yes", "--cluster-port", stack.FreePort(t), "--cluster-node-timeout", "2000")
 		addrs[i] = servers[i].Addr
 	}
 	args := append([]string{"--cluster", "create"}, addrs...)
-	if out, err := exec.Command("redis-cli", append(args, "--cluster-yes")...).CombinedOutput(); err != nil {
+	args = append(args, "--cluster-yes", "--cluster-replicas", strconv.Itoa(replicas))
+	if out, err := exec.Command("redis-cli", args...).CombinedOutput(); err != nil {
 		t.Fatalf("create the cluster: %v\n%s", err, out)
 	}
 	for _, s := range servers {
-		s.until(t, "cluster_state:ok", "CLUSTER", "INFO")
+		s.until(t, says("cluster_state:ok"), "CLUSTER", "INFO")
 	}
 	return servers
 }
@@ -32,19 +47,26 @@ func Cluster(t testing.TB, n int) []*Server {
 func (s *Server) CLI(t testing.TB, args ...string) string {
 	t.Helper()
 	host, port, _ := strings.Cut(s.Addr, ":")
-	out, err := exec.Command("redis-cli", append([]string{"-h", host, "-p", port}, args...)...).CombinedOutput()
+	out, err := exec.Command("redis-cli", slices.Concat([]string{"-h", host, "-p", port}, s.cli, args)...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("redis-cli %q: %v\n%s", args, err, out)
 	}
 	return string(out)
 }
 
-// until waits for a command's answer to hold want.
-func (s *Server) until(t testing.TB, want string, args ...string) {
+// says is an answer that holds one of some texts.
+func says(one ...string) func(answer string) bool {
+	return func(answer string) bool {
+		return slices.ContainsFunc(one, func(text string) bool { return strings.Contains(answer, text) })
+	}
+}
+
+// until waits for a command's answer to be right.
+func (s *Server) until(t testing.TB, right func(answer string) bool, args ...string) {
 	t.Helper()
-	for deadline := time.Now().Add(startWithin); !strings.Contains(s.CLI(t, args...), want); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(startWithin); !right(s.CLI(t, args...)); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("redis at %s: not %q within %v:\n%s", s.Addr, want, startWithin, s.CLI(t, args...))
+			t.Fatalf("redis at %s: the answer to %q is not right within %v:\n%s", s.Addr, args, startWithin, s.CLI(t, args...))
 		}
 	}
 }

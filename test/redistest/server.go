@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -21,6 +20,10 @@ const startWithin = 10 * time.Second
 // Server is one redis-server on loopback.
 type Server struct {
 	Addr string
+	path string
+	args []string
+	dir  string
+	cli  []string // further arguments of redis-cli
 	proc *child.Process
 	log  *logbook.Book
 }
@@ -28,9 +31,16 @@ type Server struct {
 // errNotThere asks for the one thing that helps.
 var errNotThere = errors.New("install redis-server (Debian: apt-get install redis-server), or put one on PATH")
 
-// Start runs a redis-server that keeps nothing on disk; args are added to its
-// command line. It ends with the test.
+// Start runs a redis-server that keeps nothing on disk, but for what SAVE writes;
+// args are added to its command line. It ends with the test.
 func Start(t testing.TB, args ...string) *Server {
+	t.Helper()
+	port := stack.FreePort(t)
+	return start(t, port, append([]string{"--port", port, "--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"}, args...)...)
+}
+
+// start runs a redis-server that listens at port.
+func start(t testing.TB, port string, args ...string) *Server {
 	t.Helper()
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
@@ -41,18 +51,13 @@ func Start(t testing.TB, args ...string) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	port := stack.FreePort(t)
-	args = append([]string{
-		"--port", port, "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no", "--logfile", "",
-	}, args...)
-	s := &Server{Addr: net.JoinHostPort("127.0.0.1", port), log: new(logbook.Book)}
-	cmd := exec.Command(path, args...)
-	cmd.Dir = filepath.Clean(dir)
-	cmd.Stdout, cmd.Stderr = s.log, s.log
-	if s.proc, err = child.Start(cmd); err != nil {
-		t.Fatalf("start redis-server: %v", err)
+	s := &Server{
+		Addr: net.JoinHostPort("127.0.0.1", port), path: path, dir: dir, log: new(logbook.Book),
+		args: append(args, "--bind", "127.0.0.1", "--dir", dir, "--logfile", ""),
 	}
+	s.launch(t)
 	t.Cleanup(func() {
+		s.Signal(syscall.SIGCONT) // one that a test has stopped ends too
 		if err := s.proc.Stop(5 * time.Second); err != nil {
 			t.Logf("stop redis-server: %v", err)
 		}
@@ -60,10 +65,21 @@ func Start(t testing.TB, args ...string) *Server {
 			t.Logf("redis-server's log:\n%s", s.log)
 		}
 	})
+	return s
+}
+
+func (s *Server) launch(t testing.TB) {
+	t.Helper()
+	cmd := exec.Command(s.path, s.args...)
+	cmd.Dir = s.dir
+	cmd.Stdout, cmd.Stderr = s.log, s.log
+	var err error
+	if s.proc, err = child.Start(cmd); err != nil {
+		t.Fatalf("start redis-server: %v", err)
+	}
 	if err := s.await(); err != nil {
 		t.Fatal(err)
 	}
-	return s
 }
 
 func (s *Server) await() error {
@@ -85,3 +101,16 @@ func (s *Server) await() error {
 
 // Signal sends s to the process.
 func (s *Server) Signal(sig syscall.Signal) { _ = s.proc.Signal(sig) }
+
+// Kill is kill -9, and waits for the end.
+func (s *Server) Kill() {
+	s.Signal(syscall.SIGKILL)
+	_ = s.proc.Wait()
+}
+
+// Restart launches the server again after its end: with what the last SAVE has
+// written, else empty.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	s.launch(t)
+}

@@ -21,7 +21,13 @@ func start(t *testing.T, n int, o stack.Options) []*stack.Stack {
 // over runs n replicas over redis.
 func over(t *testing.T, redis *redistest.Server, n int, o stack.Options) []*stack.Stack {
 	t.Helper()
-	o.Config = fmt.Sprintf("store: {redis: {addresses: [%q]}}\n%s", redis.Addr, o.Config)
+	return startOver(t, n, fmt.Sprintf("addresses: [%q]", redis.Addr), o)
+}
+
+// startOver runs n replicas with what the configuration says of Redis.
+func startOver(t *testing.T, n int, redis string, o stack.Options) []*stack.Stack {
+	t.Helper()
+	o.Config = fmt.Sprintf("store: {redis: {%s}}\n%s", redis, o.Config)
 	all := []*stack.Stack{stack.Start(t, o)}
 	for len(all) < n {
 		all = append(all, all[0].Replica(t))
@@ -112,20 +118,24 @@ func TestLogoutIsFinalOnAll(t *testing.T) {
 		t.Fatalf("logout: %v", a)
 	}
 	told := time.Now()
-	eventually(t, "the other replica knows", func() bool {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, all[1].Entry()+"/", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Cookie", "__Host-bff_session="+handle)
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = resp.Body.Close()
-		return resp.StatusCode == http.StatusUnauthorized
-	})
+	eventually(t, "the other replica knows", func() bool { return withHandle(t, all[1], handle) == http.StatusUnauthorized })
 	t.Logf("after %v", time.Since(told))
+}
+
+// withHandle is what a replica answers to a request with a handle of the past.
+func withHandle(t *testing.T, s *stack.Stack, handle string) (status int) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Entry()+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Cookie", "__Host-bff_session="+handle)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode
 }
 
 // Sessions are kept alive by the sweep of one of them, once each.
