@@ -17,6 +17,7 @@ import (
 	"github.com/lamplighter/lamplighter/pkg/lifecycle"
 	"github.com/lamplighter/lamplighter/pkg/refresh"
 	"github.com/lamplighter/lamplighter/pkg/rp"
+	"github.com/lamplighter/lamplighter/pkg/session"
 	"github.com/lamplighter/lamplighter/pkg/sessioncache"
 	"github.com/lamplighter/lamplighter/pkg/store/redisstore"
 	"github.com/prometheus/client_golang/prometheus"
@@ -145,7 +146,8 @@ func (a *App) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	if a.shared != nil {
-		running.Go(func() { a.shared.Run(ctx, a.cache.Changed) })
+		lost := func(id session.ID) { running.Go(func() { a.restore(ctx, id) }) }
+		running.Go(func() { a.shared.Run(ctx, a.cache.Changed, lost) })
 	}
 	running.Go(func() { a.life.Run(ctx) })
 	running.Go(func() {

@@ -23,7 +23,6 @@ import (
 	"github.com/lamplighter/lamplighter/pkg/seal"
 	"github.com/lamplighter/lamplighter/pkg/session"
 	"github.com/lamplighter/lamplighter/pkg/sessioncache"
-	"github.com/lamplighter/lamplighter/pkg/store"
 	"github.com/lamplighter/lamplighter/pkg/store/boltstore"
 	"github.com/lamplighter/lamplighter/pkg/store/memstore"
 	"github.com/lamplighter/lamplighter/pkg/store/redisstore"
@@ -116,15 +115,6 @@ func (a *App) build(o Options) error {
 		store: records, life: a.life, refresher: a.refresher, policy: policy, app: cfg.App, provider: cfg.Provider.Issuer, log: a.log, now: o.Now,
 	})
 	return nil
-}
-
-// lost settles a session of which the store has lost the newest revision.
-func (a *App) lost(left store.Record, newer *session.View) {
-	if newer != nil {
-		a.refresher.Restore(left, newer)
-	} else { // what was lost nobody knows; whether what is left is good, the provider does
-		a.refresher.Start(a.cache.View(left))
-	}
 }
 
 // providerProfile is the preset that the config names, with what it changes.

@@ -132,6 +132,15 @@ func (c *Cache) lost(left store.Record, v *session.View, err error) (*session.Vi
 	return nil, err
 }
 
+// Remembered is the newest view of a session that is known here, good or not; nil:
+// none.
+func (c *Cache) Remembered(id session.ID) *session.View {
+	if v, ok := c.views.Get(key(id)); ok && v.Session.ID == id && !c.ended.has(id) {
+		return v
+	}
+	return nil
+}
+
 // Publish makes r what Get answers with, unless a newer revision is there
 // already, and returns r's view whether or not the cache took it.
 func (c *Cache) Publish(r store.Record) *session.View {

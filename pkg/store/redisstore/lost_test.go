@@ -56,6 +56,9 @@ func TestALostRevisionIsNotRead(t *testing.T) {
 			t.Errorf("Begin of %s at once: %v, want ErrUnavailable: the refresh token is in doubt", r.name, err)
 		}
 	}
+	for _, r := range []*replica{s, other} {
+		eventually(t, r.name+" is asked for what it remembers", func() bool { return r.hearsOfLoss(ses.ID) })
+	}
 	if _, err := open(t, "three", addr).Get(t.Context(), ses.ID); err != nil {
 		t.Errorf("Get of one who has not seen it: %v", err)
 	}

@@ -26,15 +26,16 @@ func (s *Store) Coherent() (epoch uint64, ok bool) {
 
 // Run makes this process one of the replicas until ctx ends: it says that it is
 // there, looks after its shards, and passes on what any replica, this one too, has made: a
-// revision, or the end of the session, which is 0. It hears itself: only what went
+// revision, or the end of the session, which is 0; and of which session a replica has
+// found that its newest revision is lost. It hears itself: only what went
 // all the way round proves that the others' changes come.
-func (s *Store) Run(ctx context.Context, changed func(session.ID, session.Revision)) {
+func (s *Store) Run(ctx context.Context, changed func(session.ID, session.Revision), lost func(session.ID)) {
 	s.mine.Store(new([]int))
 	s.warnOfEviction(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
 	beats := new(beats)
-	running.Go(func() { s.listen(ctx, beats, changed) })
+	running.Go(func() { s.listen(ctx, beats, changed, lost) })
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
 	for {
@@ -123,10 +124,10 @@ func (s *Store) beatChannel() string { return s.prefix + ":beat:" + s.owner }
 // begins when it has proved that it hears: what was read before may have changed
 // unheard. Until then, and no longer than MaxStale, it is served if the server is
 // not there: that it lets nobody hear is no such excuse.
-func (s *Store) listen(ctx context.Context, b *beats, changed func(session.ID, session.Revision)) {
+func (s *Store) listen(ctx context.Context, b *beats, changed func(session.ID, session.Revision), lost func(session.ID)) {
 	for ctx.Err() == nil {
 		proved := false
-		err := s.client.Receive(ctx, s.client.B().Subscribe().Channel(s.prefix+":changed", s.beatChannel()).Build(), func(m rueidis.PubSubMessage) {
+		err := s.client.Receive(ctx, s.client.B().Subscribe().Channel(s.prefix+":changed", s.prefix+":lost", s.beatChannel()).Build(), func(m rueidis.PubSubMessage) {
 			if m.Channel == s.beatChannel() {
 				if !proved {
 					s.epoch.Add(1)
@@ -135,7 +136,12 @@ func (s *Store) listen(ctx context.Context, b *beats, changed func(session.ID, s
 				s.heard(b, m.Message)
 				return
 			}
-			if id, rev, err := parseChange(m.Message); err == nil {
+			id, rev, err := parseChange(m.Message)
+			switch {
+			case err != nil:
+			case m.Channel == s.prefix+":lost":
+				lost(id)
+			default:
 				s.heardOf(id, rev)
 				changed(id, rev)
 			}

@@ -26,12 +26,25 @@ type replica struct {
 
 	mu    sync.Mutex
 	heard map[session.ID][]session.Revision
+	lost  map[session.ID]bool
 }
 
 func (r *replica) changed(id session.ID, rev session.Revision) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.heard[id] = append(r.heard[id], rev)
+}
+
+func (r *replica) isLost(id session.ID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lost[id] = true
+}
+
+func (r *replica) hearsOfLoss(id session.ID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lost[id]
 }
 
 func (r *replica) hears(id session.ID) []session.Revision {
@@ -71,10 +84,10 @@ func join(t *testing.T, name string, addresses ...string) *replica {
 
 func run(t *testing.T, name string, s *redisstore.Store) *replica {
 	t.Helper()
-	r := &replica{Store: s, name: name, heard: make(map[session.ID][]session.Revision)}
+	r := &replica{Store: s, name: name, heard: make(map[session.ID][]session.Revision), lost: make(map[session.ID]bool)}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
-	running.Go(func() { r.Run(ctx, r.changed) })
+	running.Go(func() { r.Run(ctx, r.changed, r.isLost) })
 	r.stop = func() { cancel(); running.Wait() }
 	t.Cleanup(r.stop)
 	eventually(t, name+" is coherent", func() bool { _, ok := r.Coherent(); return ok })
