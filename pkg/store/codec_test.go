@@ -74,6 +74,9 @@ func zeroFields(path string, v reflect.Value) (paths []string) {
 		return zeroFields(path, v.Elem())
 	case v.Kind() == reflect.Struct && v.Type() != reflect.TypeFor[time.Time]() && v.Type() != reflect.TypeFor[session.Secret]():
 		for i := range v.NumField() {
+			if v.Type().Field(i).Tag.Get("store") == "-" {
+				continue
+			}
 			paths = append(paths, zeroFields(path+"."+v.Type().Field(i).Name, v.Field(i))...)
 		}
 	}

@@ -126,8 +126,9 @@ type Record struct {
 	DueAt     time.Time // zero: never due
 	// Lost is the newest revision that this process has seen, if the store has an older
 	// one: a failover has lost it, or its Commit is on the way. Nobody may be served
-	// from this one, and its refresh token may be spent. Else it is 0.
-	Lost session.Revision
+	// from this one, and its refresh token may be spent. Else it is 0. It is what one
+	// process knows, and is not stored.
+	Lost session.Revision `store:"-"`
 }
 
 // Intent is what Begin writes before the token request.

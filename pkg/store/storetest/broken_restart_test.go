@@ -19,6 +19,9 @@ func fields(t reflect.Type) (paths [][]int) {
 		return [][]int{nil}
 	}
 	for i := range t.NumField() {
+		if t.Field(i).Tag.Get("store") == "-" {
+			continue
+		}
 		for _, rest := range fields(t.Field(i).Type) {
 			paths = append(paths, append([]int{i}, rest...))
 		}

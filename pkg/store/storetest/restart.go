@@ -47,9 +47,7 @@ func restartRecord(p *probe) {
 	p.until(at.Add(1))
 	p.begin(s.ID)
 	before := p.get(s.ID)
-	sample := before
-	sample.Lost = 1 // is of a process, and is not stored
-	p.complete(sample)
+	p.complete(before)
 	p.restart()
 	p.same("Get after a restart", p.get(s.ID), before)
 }
@@ -74,7 +72,7 @@ func zeroField(v reflect.Value) string {
 		return ""
 	}
 	for i := range v.NumField() {
-		if path := zeroField(v.Field(i)); path != "" {
+		if path := zeroField(v.Field(i)); path != "" && v.Type().Field(i).Tag.Get("store") != "-" {
 			return "." + v.Type().Field(i).Name + path
 		}
 	}
