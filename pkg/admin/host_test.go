@@ -5,7 +5,6 @@ import (
 	"net/http/httptest"
 	"testing"
 
-	"github.com/lamplighter/lamplighter/pkg/admin"
 )
 
 // A page whose own name is made to resolve to the listener asks by that name, and
@@ -13,9 +12,7 @@ import (
 func TestHosts(t *testing.T) {
 	t.Parallel()
 	asking := func(s *sessions, configured, host, method, path string) int {
-		h := admin.Handler(admin.Options{
-			Ready: func() error { return nil }, Metrics: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), Sessions: s, Crowd: s, Host: configured,
-		})
+		h := handlerAt(s, configured)
 		r := httptest.NewRequest(method, path, nil)
 		r.Host = host
 		r.Header.Set("Sec-Fetch-Site", "same-origin") // as the browser takes it

@@ -101,9 +101,13 @@ func known() *sessions {
 	return &sessions{ids: []session.ID{id("3f2a9c01d4bea1"), id("77777777aaaa5"), id("77777777bbbb6")}}
 }
 
-func handler(s *sessions) http.Handler {
+func handler(s *sessions) http.Handler { return handlerAt(s, "lamp.example.com:9192") }
+
+// handlerAt is that of a process without trouble whose listener is configured so.
+func handlerAt(s *sessions, host string) http.Handler {
 	return admin.Handler(admin.Options{
-		Ready: func() error { return nil }, Trouble: func() string { return "" }, Metrics: http.NotFoundHandler(), Sessions: s, Crowd: s, Host: "lamp.example.com:9192",
+		Ready: func() error { return nil }, Trouble: func() string { return "" },
+		Metrics: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), Sessions: s, Crowd: s, Host: host,
 	})
 }
 
