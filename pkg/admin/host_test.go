@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
-
 )
 
 // A page whose own name is made to resolve to the listener asks by that name, and
