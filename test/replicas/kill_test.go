@@ -12,6 +12,7 @@ import (
 	"github.com/lamplighter/lamplighter/pkg/admin"
 	"github.com/lamplighter/lamplighter/pkg/session"
 	"github.com/lamplighter/lamplighter/test/op"
+	"github.com/lamplighter/lamplighter/test/pause"
 	"github.com/lamplighter/lamplighter/test/stack"
 )
 
@@ -76,22 +77,25 @@ func count(l *stack.Lamplighter, to map[session.Reason]int) {
 // after the last kill, or is out.
 func (c *crowd) settle() {
 	c.t.Helper()
-	since := map[*user]int{}
-	for _, u := range c.users {
-		since[u] = u.newest
-	}
 	began := time.Now()
-	within(c.t, settled, "everybody has a new token, or is out", func() bool {
-		for i, u := range c.users {
-			if _, open := since[u]; !open {
-				continue
+	ctx, cancel := context.WithTimeout(c.t.Context(), settled)
+	defer cancel()
+	const atOnce = 20
+	var asking sync.WaitGroup
+	for first := range atOnce {
+		asking.Go(func() {
+			for i := first; i < len(c.users); i += atOnce {
+				u := c.users[i]
+				for before := u.newest; !u.isOut() && u.newest == before; c.ask(u, c.all[i%len(c.all)]) {
+					if !pause.For(ctx, 50*time.Millisecond) {
+						c.fault("a session was neither refreshed nor over after %v", settled)
+						return
+					}
+				}
 			}
-			if c.ask(u, c.all[i%len(c.all)]); u.isOut() || u.newest > since[u] {
-				delete(since, u)
-			}
-		}
-		return len(since) == 0
-	})
+		})
+	}
+	asking.Wait()
 	c.t.Logf("settled after %v", time.Since(began).Round(time.Second))
 }
 
