@@ -139,8 +139,6 @@ func importOverOlder(p *probe) {
 	a := p.begin(s.ID)
 	r := p.foreign() // of another sub and sid
 	r.Session.ID = s.ID
-	r.ReplayAt = p.get(s.ID).DueAt.Add(-30 * time.Minute) // to the nanosecond: an entry that stays is not told apart
-	r.DueAt = r.ReplayAt
 	p.imports(r)
 	r.Used = used
 	p.same("Get after Import", p.get(s.ID), r)
