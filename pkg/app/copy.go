@@ -24,8 +24,8 @@ type CopyWatch struct {
 	Unreadable func(name string, why error)
 }
 
-// copied is a store while it is copied.
-type copied interface {
+// copyStore is a store while it is copied.
+type copyStore interface {
 	store.Source
 	store.Importer
 	Close() error
@@ -41,7 +41,7 @@ func Copy(ctx context.Context, from, to config.Config, log *slog.Logger, w CopyW
 		return done, err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
-	target, err := openCopied(to, boltstore.Options{Log: log})
+	target, err := openForCopy(to, boltstore.Options{Log: log})
 	if err != nil {
 		return done, err
 	}
@@ -54,8 +54,8 @@ func Copy(ctx context.Context, from, to config.Config, log *slog.Logger, w CopyW
 
 // openSource opens what nobody may be serving. What it would log of a record, the
 // copy tells.
-func openSource(ctx context.Context, cfg config.Config) (copied, error) {
-	s, err := openCopied(cfg, boltstore.Options{Log: slog.New(slog.DiscardHandler), ReadOnly: true})
+func openSource(ctx context.Context, cfg config.Config) (copyStore, error) {
+	s, err := openForCopy(cfg, boltstore.Options{Log: slog.New(slog.DiscardHandler), ReadOnly: true})
 	if errors.Is(err, boltstore.ErrInUse) {
 		return nil, fmt.Errorf("open store %s: a lamplighter runs on it; stop it first, and do not start it again", cfg.Store.Bolt.Path)
 	}
@@ -73,7 +73,7 @@ func openSource(ctx context.Context, cfg config.Config) (copied, error) {
 	return s, nil
 }
 
-func openCopied(cfg config.Config, o boltstore.Options) (copied, error) {
+func openForCopy(cfg config.Config, o boltstore.Options) (copyStore, error) {
 	keys, err := seal.ReadKeys(cfg.Session.KeysFile)
 	if err != nil {
 		return nil, fmt.Errorf("session.keys_file: %w", err)
