@@ -1,6 +1,7 @@
 package redistest
 
 import (
+	"fmt"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -46,12 +47,21 @@ func cluster(t testing.TB, n, replicas int) []*Server {
 // CLI is what redis-cli prints for a command to this server.
 func (s *Server) CLI(t testing.TB, args ...string) string {
 	t.Helper()
+	out, err := s.TryCLI(args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// TryCLI is CLI for a server that may be about to close its connections.
+func (s *Server) TryCLI(args ...string) (string, error) {
 	host, port, _ := strings.Cut(s.Addr, ":")
 	out, err := exec.Command("redis-cli", slices.Concat([]string{"-h", host, "-p", port}, s.cli, args)...).CombinedOutput()
 	if err != nil {
-		t.Fatalf("redis-cli %q: %v\n%s", args, err, out)
+		return "", fmt.Errorf("redis-cli %q: %w\n%s", args, err, out)
 	}
-	return string(out)
+	return string(out), nil
 }
 
 // says is an answer that holds one of some texts.

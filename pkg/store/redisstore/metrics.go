@@ -13,8 +13,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		Name: "bff_store_trouble", Help: "1 while the store is in trouble, by kind.",
 	}, []string{"kind"})}
 	r.MustRegister(m.trouble)
-	for kind := range kinds {
-		m.trouble.WithLabelValues(string(kind)).Set(0)
+	for _, k := range kinds() {
+		m.trouble.WithLabelValues(string(k)).Set(0)
 	}
 	return m
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -82,14 +83,11 @@ func (s *Store) beat(stopping context.Context, b *beats) {
 		[]string{s.prefix + ":replicas"},
 		[]string{s.clock(), s.owner, micros(deadAfter), s.beatChannel(), decimal(b.send())},
 	}).AsStrSlice()
-	switch _, refused := rueidis.IsRedisErr(err); {
+	switch {
 	case stopping.Err() != nil:
 		return
-	case refused:
-		s.troubles.met(unwritable, err)
-		return
 	case err != nil:
-		s.troubles.met(unreachable, err)
+		s.troubles.met(kindOf(err), err)
 		return
 	case answer[0] != "":
 		s.troubles.met(unwritable, errors.New(answer[0]))
@@ -149,7 +147,7 @@ func (s *Store) listen(ctx context.Context, b *beats, changed func(session.ID, s
 		if ctx.Err() != nil {
 			break
 		}
-		if _, refused := rueidis.IsRedisErr(err); refused || err == nil {
+		if err == nil || strings.Contains(err.Error(), "NOPERM") {
 			s.until.Store(0)
 			s.troubles.met(deaf, err)
 		} else {

@@ -2,26 +2,52 @@ package redisstore
 
 import (
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/redis/rueidis"
 )
 
 // kind of trouble with the server.
 type kind string
 
 const (
-	unreachable kind = "unreachable" // no answer
-	unwritable  kind = "unwritable"  // no memory, no disk, no replicas, no right, or not the primary
+	unreachable kind = "unreachable" // no answer, or none that helps
+	unwritable  kind = "unwritable"  // no memory, no disk, no replicas, or not the primary
 	deaf        kind = "deaf"        // what other replicas change is not heard
 	uncopied    kind = "uncopied"    // no replica of the server has a write in time
 )
 
-// kinds are what operators are told of each.
-var kinds = map[kind]string{
-	unreachable: "store trouble: the server is not reached; sessions are served from memory for store.redis.max_stale, then 503; refreshes pause",
-	unwritable:  "store trouble: the server takes no writes; sessions are served, refreshes pause, logins get 503",
-	deaf:        "store trouble: what other replicas change is not heard; every request asks the server",
-	uncopied:    "store trouble: no replica of the server has a write in time; a failover would lose it",
+// kinds are all, the worst first.
+func kinds() []kind { return []kind{unreachable, unwritable, deaf, uncopied} }
+
+// String is what operators are told.
+func (k kind) String() string {
+	switch k {
+	case unreachable:
+		return "store trouble: the server is not reached; sessions are served from memory for store.redis.max_stale, then 503; refreshes pause"
+	case unwritable:
+		return "store trouble: the server takes no writes; sessions are served, refreshes pause, logins get 503"
+	case deaf:
+		return "store trouble: what other replicas change is not heard; every request asks the server"
+	default:
+		return "store trouble: no replica of the server has a write in time; a failover would lose it"
+	}
+}
+
+// kindOf is what an error of the server means, which is not that of a step.
+func kindOf(err error) kind {
+	refused, ok := rueidis.IsRedisErr(err)
+	if !ok {
+		return unreachable
+	}
+	code, _, _ := strings.Cut(refused.Error(), " ")
+	if slices.Contains([]string{"OOM", "READONLY", "NOREPLICAS", "MISCONF"}, code) {
+		return unwritable
+	}
+	return unreachable
 }
 
 // calm is how long a trouble must not show to be over: one that comes and goes is
@@ -49,7 +75,7 @@ func (t *troubles) met(k kind, err error) {
 	if !on {
 		was.since = now
 		t.metrics.trouble.WithLabelValues(string(k)).Set(1)
-		t.log.Warn(kinds[k], "kind", string(k), "error", err)
+		t.log.Warn(k.String(), "kind", string(k), "error", err)
 	}
 	was.last = now
 	t.of[k] = was
@@ -73,9 +99,9 @@ func (t *troubles) ease() {
 func (s *Store) Trouble() string {
 	s.troubles.mu.Lock()
 	defer s.troubles.mu.Unlock()
-	for _, k := range []kind{unreachable, unwritable, deaf, uncopied} {
+	for _, k := range kinds() {
 		if _, on := s.troubles.of[k]; on {
-			return kinds[k]
+			return k.String()
 		}
 	}
 	return ""
