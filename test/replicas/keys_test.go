@@ -18,10 +18,20 @@ import (
 
 // A new sealing key comes to three replicas under load, one process after the other,
 // in the two steps of a rotation: first it only opens, then it seals. Nobody is
-// logged out, though for a while each replica reads what others seal.
+// logged out, though for a while each replica reads what others seal. Afterwards all
+// sessions of one person are found, sealed under the old key or the new one.
 func TestKeyRotationUnderLoad(t *testing.T) {
 	t.Parallel()
-	all := start(t, 3, stack.Options{AccessTokenLife: tokenLife, Plain: true})
+	all := start(t, 3, stack.Options{AccessTokenLife: time.Hour, Plain: true})
+	var person []*stack.Browser
+	subject := ""
+	login := func() {
+		b := all[0].Browser(t)
+		subject = b.Login("/", "somebody").Echo(t).Headers["x-user-id"][0]
+		person = append(person, b)
+	}
+	login() // and nobody seals this session again
+	all[0].OP.SetAccessTokenLife(tokenLife)
 	c := gather(t, all, 100)
 	old, err := os.ReadFile(all[0].File("keys"))
 	if err != nil {
@@ -50,6 +60,13 @@ func TestKeyRotationUnderLoad(t *testing.T) {
 	roll(fresh + string(old))
 	stop()
 	going.Wait()
+	login()
+	if said := sessions(t, all[1], "revoke", "--user", subject); said != "sessions ended: 2\n" {
+		t.Errorf("revoke says %q", said)
+	}
+	for _, b := range person {
+		eventually(t, "the person is signed out", func() bool { return at(t, b, all[2], "/").Status == http.StatusUnauthorized })
+	}
 	for i, u := range c.users {
 		if got := c.ask(u, all[i%len(all)]); got != http.StatusOK {
 			t.Errorf("%s is answered %d", u.family, got)
@@ -57,7 +74,7 @@ func TestKeyRotationUnderLoad(t *testing.T) {
 	}
 	c.told()
 	l := all[0].OP.Ledger()
-	if c.count[http.StatusUnauthorized] > 0 || l.Reuse != 0 || l.Logins != len(c.users) {
+	if c.count[http.StatusUnauthorized] > 0 || l.Reuse != 0 || l.Logins != len(c.users)+len(person) {
 		t.Errorf("answers %v, %d came back, %d logins", c.count, l.Reuse, l.Logins)
 	}
 	for _, r := range all {
