@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -44,16 +45,22 @@ func inCheckout(t *testing.T) {
 	}
 }
 
-func TestDemo(t *testing.T) {
+// started is a demo that is ready, on port; ctrlC ends it, and returns how.
+func started(t *testing.T, replicas int) (seen *screen, port string, ctrlC func() error) {
+	t.Helper()
 	inCheckout(t)
-	port := stack.FreePort(t)
-	ctx, ctrlC := context.WithCancel(t.Context())
-	defer ctrlC()
-	seen := new(screen)
+	port, seen = stack.FreePort(t), new(screen)
+	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- run(ctx, port, 1, 10*time.Second, seen) }()
-
+	go func() { ended <- run(ctx, port, replicas, 10*time.Second, seen) }()
+	ctrlC = sync.OnceValue(func() error { cancel(); return <-ended })
+	t.Cleanup(func() { _ = ctrlC() })
 	seen.shows(t, "ready: http://localhost:"+port+"/")
+	return seen, port, ctrlC
+}
+
+func TestDemo(t *testing.T) {
+	seen, port, ctrlC := started(t, 1)
 	seen.shows(t, "provider: http://127.0.0.1:")
 	b := stack.NewBrowser(t, "http://localhost:"+port, http.DefaultTransport.(*http.Transport).Clone())
 	app := b.Login("/hello?a=1", "ada").Echo(t)
@@ -71,8 +78,7 @@ func TestDemo(t *testing.T) {
 			t.Fatalf("the screen does not show the logout:\n%s", seen)
 		}
 	}
-	ctrlC()
-	if err := <-ended; err != nil {
+	if err := ctrlC(); err != nil {
 		t.Errorf("Ctrl-C: %v, want a quiet end", err)
 	}
 	_, provider, _ := strings.Cut(seen.String(), "provider: http://")
@@ -92,14 +98,7 @@ func TestDemo(t *testing.T) {
 
 // One browser, whose requests go to two replicas in turn.
 func TestDemoOfReplicas(t *testing.T) {
-	inCheckout(t)
-	port := stack.FreePort(t)
-	ctx, ctrlC := context.WithCancel(t.Context())
-	defer ctrlC()
-	seen := new(screen)
-	ended := make(chan error, 1)
-	go func() { ended <- run(ctx, port, 2, 10*time.Second, seen) }()
-	seen.shows(t, "ready: http://localhost:"+port+"/")
+	seen, port, ctrlC := started(t, 2)
 	b := stack.NewBrowser(t, "http://localhost:"+port, http.DefaultTransport.(*http.Transport).Clone())
 	token := b.Login("/", "ada").Bearer(t)
 	served := map[string]bool{}
@@ -114,8 +113,7 @@ func TestDemoOfReplicas(t *testing.T) {
 		t.Errorf("served by %v, want both replicas", served)
 	}
 	seen.shows(t, "refreshed ")
-	ctrlC()
-	if err := <-ended; err != nil {
+	if err := ctrlC(); err != nil {
 		t.Errorf("Ctrl-C: %v, want a quiet end", err)
 	}
 }
