@@ -99,10 +99,10 @@ func TestSentinelFailover(t *testing.T) {
 
 // losing is a primary that dies after all browsers have had a new token that no
 // replica of it has.
-func losing(t *testing.T, config string, forgotten bool) (*visitors, []*stack.Stack) {
+func losing(t *testing.T, life time.Duration, config string, forgotten bool) (*visitors, []*stack.Stack) {
 	t.Helper()
 	w := redistest.WatchedBySentinels(t)
-	all := overSentinels(t, w, stack.Options{AccessTokenLife: shortLife, Config: config})
+	all := overSentinels(t, w, stack.Options{AccessTokenLife: life, Config: config})
 	v := visit(t, all, 20)
 	v.allRefreshed()
 	old := w.Primary(t)
@@ -129,7 +129,7 @@ func losing(t *testing.T, config string, forgotten bool) (*visitors, []*stack.St
 // What a failover loses is in the memory of a replica, which stores it again.
 func TestFailoverLosesWhatIsRemembered(t *testing.T) {
 	t.Parallel()
-	v, all := losing(t, "", false)
+	v, all := losing(t, shortLife, "", false)
 	v.allServed()
 	v.allRefreshed()
 	v.verdict()
@@ -148,7 +148,7 @@ func TestFailoverLosesWhatIsRemembered(t *testing.T) {
 // token, and it ends, since the provider takes no spent token: with a login.
 func TestFailoverLosesWhatIsForgotten(t *testing.T) {
 	t.Parallel()
-	v, all := losing(t, "cache: {ttl: 1s}", true)
+	v, all := losing(t, 20*time.Second, "cache: {ttl: 1s}", true) // the older token lives yet
 	begun := time.Now()
 	for _, one := range v.each {
 		for _, s := range all {
