@@ -74,6 +74,7 @@ func TestRedisIsAway(t *testing.T) {
 			line := redistest.NewLine(t, server.Addr)
 			leave, comeBack := way(t, server, line)
 			all := startOver(t, 2, fmt.Sprintf("addresses: [%q]", line.Addr), stack.Options{AccessTokenLife: shortLife})
+			family := sleeper(t, all[0])
 			v := visit(t, all, 20)
 			v.allRefreshed()
 
@@ -86,9 +87,10 @@ func TestRedisIsAway(t *testing.T) {
 			comeBack()
 			v.allServed()
 			v.allRefreshed()
+			heals(t, all, family)
 			troubled(t, all, "unreachable", false)
 			v.verdict()
-			v.kept(0)
+			v.kept(2) // the sleeper's and the leaver's
 			toldOnce(t, all, "unreachable")
 			if v.counted("away", http.StatusOK) == 0 {
 				t.Error("nobody was served from memory")

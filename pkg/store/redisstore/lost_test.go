@@ -162,7 +162,7 @@ func TestAFormerPrimaryOpensNoAttempt(t *testing.T) {
 	ses = login(t, r)
 	old := w.Primary(t)
 	old.Signal(syscall.SIGSTOP)
-	begun := make(chan error)
+	begun := make(chan error, 1)
 	go func() {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
