@@ -37,7 +37,6 @@ func TestSecuredRedis(t *testing.T) {
 			server.Addr, password, ca.CA, ca.ClientCert, ca.ClientKey)
 	}
 	all := startOver(t, 2, config(ca), stack.Options{AccessTokenLife: shortLife})
-	family := sleeper(t, all[0])
 	v := visit(t, all, 10)
 	v.allRefreshed()
 
@@ -61,7 +60,7 @@ func TestSecuredRedis(t *testing.T) {
 	change("third-password")
 	v.allServed()
 	v.allRefreshed()
-	heals(t, all, family)
+	heals(t, all)
 	v.verdict()
 	v.kept(2) // the sleeper's and the leaver's
 	for _, s := range all {

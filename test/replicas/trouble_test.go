@@ -74,7 +74,6 @@ func TestRedisIsAway(t *testing.T) {
 			line := redistest.NewLine(t, server.Addr)
 			leave, comeBack := way(t, server, line)
 			all := startOver(t, 2, fmt.Sprintf("addresses: [%q]", line.Addr), stack.Options{AccessTokenLife: shortLife})
-			family := sleeper(t, all[0])
 			v := visit(t, all, 20)
 			v.allRefreshed()
 
@@ -87,7 +86,7 @@ func TestRedisIsAway(t *testing.T) {
 			comeBack()
 			v.allServed()
 			v.allRefreshed()
-			heals(t, all, family)
+			heals(t, all)
 			troubled(t, all, "unreachable", false)
 			v.verdict()
 			v.kept(2) // the sleeper's and the leaver's
