@@ -164,9 +164,10 @@ func (a *App) openShared(r config.Redis, keys *seal.Keyring) (lifecycle.Store, e
 func redisOptions(r config.Redis, keys *seal.Keyring, log *slog.Logger) (redisstore.Options, error) {
 	secured, err := tlsConfig(r.TLS)
 	return redisstore.Options{
-		Addresses: r.Addresses, SentinelMaster: r.SentinelMaster, Username: r.Username, PasswordFile: r.PasswordFile,
-		SentinelUsername: r.SentinelUsername, SentinelPasswordFile: r.SentinelPasswordFile,
-		TLS: secured, Prefix: r.Prefix, MaxStale: r.MaxStale.Std(), Keys: keys, Log: log,
+		Addresses: r.Addresses, SentinelMaster: r.SentinelMaster,
+		User:         redisstore.User{Name: r.Username, NameFile: r.UsernameFile, PasswordFile: r.PasswordFile},
+		SentinelUser: redisstore.User{Name: r.SentinelUsername, NameFile: r.SentinelUsernameFile, PasswordFile: r.SentinelPasswordFile},
+		TLS:          secured, Prefix: r.Prefix, MaxStale: r.MaxStale.Std(), Keys: keys, Log: log,
 	}, err
 }
 

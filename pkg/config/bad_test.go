@@ -134,6 +134,9 @@ path_prefix: "/a\n/"
 		{"one complaint for a store", with("{memory: {}}", "{bolt: &a {path: x}}"), nil, []string{
 			"config:4:15: store.bolt: has an anchor (&); write the value alone",
 		}},
+		{"a user twice", with("{memory: {}}", "{redis: {addresses: [\"redis:6379\"], username: lamp, username_file: /etc/user}}"), nil, []string{
+			"config:4:54: store.redis.username: stands beside the file with it; leave one of them out",
+		}},
 		{"boolean for text", base + "app: true", nil, []string{
 			"config:5:6: app: is a boolean, not text; put it in quotes",
 		}},

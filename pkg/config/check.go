@@ -69,6 +69,14 @@ func (l *ledger) checkRedis(r Redis) {
 	if l.sound(prefix) && !keyPrefix.MatchString(r.Prefix) {
 		l.wrong(prefix, "is not a prefix of keys", "write 1 to 64 of A-Z a-z 0-9 . _ : -")
 	}
+	for _, of := range []struct{ at, name, file string }{
+		{"store.redis.username", r.Username, r.UsernameFile},
+		{"store.redis.sentinel_username", r.SentinelUsername, r.SentinelUsernameFile},
+	} {
+		if l.sound(of.at) && of.name != "" && of.file != "" {
+			l.wrong(of.at, "stands beside the file with it", "leave one of them out")
+		}
+	}
 	if r.TLS != nil && l.sound(tls) && (r.TLS.CertFile == "") != (r.TLS.KeyFile == "") {
 		l.wrong(tls, "has one of cert_file and key_file", "write both, or none")
 	}

@@ -77,8 +77,10 @@ type Redis struct {
 	Addresses            []string  `yaml:"addresses" jsonschema:"required,uniqueItems=true,example=redis:6379" jsonschema_description:"host:port of the server, of some nodes of a Cluster, or of the Sentinels."`
 	SentinelMaster       string    `yaml:"sentinel_master" jsonschema:"example=mymaster" jsonschema_description:"Name of the master set; the addresses are then those of the Sentinels."`
 	Username             string    `yaml:"username" jsonschema_description:"ACL user; empty: the server's default user."`
+	UsernameFile         string    `yaml:"username_file" jsonschema:"example=/etc/lamplighter/redis-username" jsonschema_description:"File with the ACL user, in place of username, read anew for every connection."`
 	PasswordFile         string    `yaml:"password_file" jsonschema:"example=/etc/lamplighter/redis-password" jsonschema_description:"File with the password, read anew for every connection."`
 	SentinelUsername     string    `yaml:"sentinel_username" jsonschema_description:"ACL user of the Sentinels; empty: their default user."`
+	SentinelUsernameFile string    `yaml:"sentinel_username_file" jsonschema:"example=/etc/lamplighter/sentinel-username" jsonschema_description:"File with the ACL user of the Sentinels, in place of sentinel_username, read anew for every connection."`
 	SentinelPasswordFile string    `yaml:"sentinel_password_file" jsonschema_description:"File with the password of the Sentinels, if they have one, read anew for every connection."`
 	TLS                  *RedisTLS `yaml:"tls" jsonschema_description:"TLS to the server; tls: {} trusts what the system trusts."`
 	Prefix               string    `yaml:"prefix" jsonschema:"default=lamplighter" jsonschema_description:"Start of every key; installations that share a server need one each."`

@@ -18,23 +18,26 @@ import (
 const rights = "~lamplighter:* &lamplighter:* -@all +@read +@write +@scripting +@pubsub +@connection -@dangerous +info +wait +time +role +cluster|slots +cluster|shards"
 
 // A server that takes TLS with a client certificate, and one user with just the
-// rights it needs. Its password is changed, in both orders: nobody is logged out, and
-// lamplighter is not restarted.
+// rights it needs. Its password is changed, in both orders, and then the user is
+// another: nobody is logged out, and lamplighter is not restarted.
 func TestSecuredRedis(t *testing.T) {
 	t.Parallel()
 	ca := redistest.NewAuthority(t)
 	server := redistest.StartSecured(t, ca, "user default off\nuser admin on >admin ~* &* +@all\nuser lamp on >first-password "+rights+"\n")
-	password := filepath.Join(t.TempDir(), "password")
-	change := func(to string) {
+	dir := t.TempDir()
+	user, password := filepath.Join(dir, "user"), filepath.Join(dir, "password")
+	write := func(path, to string) {
 		t.Helper()
-		if err := os.WriteFile(password, []byte(to+"\n"), 0o600); err != nil {
+		if err := os.WriteFile(path, []byte(to+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+	change := func(to string) { t.Helper(); write(password, to) }
+	write(user, "lamp")
 	change("first-password")
 	config := func(ca redistest.Authority) string {
-		return fmt.Sprintf("addresses: [%q], username: lamp, password_file: %q, tls: {ca_file: %q, cert_file: %q, key_file: %q}",
-			server.Addr, password, ca.CA, ca.ClientCert, ca.ClientKey)
+		return fmt.Sprintf("addresses: [%q], username_file: %q, password_file: %q, tls: {ca_file: %q, cert_file: %q, key_file: %q}",
+			server.Addr, user, password, ca.CA, ca.ClientCert, ca.ClientKey)
 	}
 	all := startOver(t, 2, config(ca), stack.Options{AccessTokenLife: shortLife})
 	v := visit(t, all, 10)
@@ -58,6 +61,13 @@ func TestSecuredRedis(t *testing.T) {
 		})
 	}
 	change("third-password")
+	v.allServed()
+	v.allRefreshed()
+
+	v.enter("another user")
+	server.CLI(t, "ACL", "SETUSER", "lantern", "on", ">third-password", "allkeys", "allchannels", "allcommands")
+	write(user, "lantern")
+	server.CLI(t, "ACL", "DELUSER", "lamp")
 	v.allServed()
 	v.allRefreshed()
 	heals(t, all)

@@ -32,13 +32,31 @@ type sentinelAddr struct{ net.Addr }
 // RemoteAddr implements net.Conn.
 func (c sentinelConn) RemoteAddr() net.Addr { return sentinelAddr{c.Conn.RemoteAddr()} }
 
-func credentials(username, passwordFile string) (rueidis.AuthCredentials, error) {
-	if passwordFile == "" {
-		return rueidis.AuthCredentials{Username: username}, nil
+// User of an ACL; the zero value is the server's default user without a password.
+type User struct {
+	Name string
+	// NameFile, if set, has the name, and PasswordFile the password. Both are read for
+	// every connection anew.
+	NameFile, PasswordFile string
+}
+
+func (u User) credentials() (c rueidis.AuthCredentials, err error) {
+	c.Username = u.Name
+	if u.NameFile != "" {
+		if c.Username, err = line(u.NameFile); err != nil {
+			return c, fmt.Errorf("read redis user: %w", err)
+		}
 	}
-	password, err := os.ReadFile(passwordFile)
-	if err != nil {
-		return rueidis.AuthCredentials{}, fmt.Errorf("read redis password: %w", err)
+	if u.PasswordFile != "" {
+		if c.Password, err = line(u.PasswordFile); err != nil {
+			return c, fmt.Errorf("read redis password: %w", err)
+		}
 	}
-	return rueidis.AuthCredentials{Username: username, Password: strings.TrimRight(string(password), "\r\n")}, nil
+	return c, nil
+}
+
+// line is a file's one line.
+func line(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	return strings.TrimRight(string(b), "\r\n"), err
 }

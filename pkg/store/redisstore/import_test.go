@@ -31,7 +31,7 @@ func TestReplicasAreCounted(t *testing.T) {
 	}
 	one, two := join(t, "one", addr), join(t, "two", addr)
 	eventually(t, "both are counted", counted(2)) // a machine that is busy for seconds counts as dead
-	one.stop() // says goodbye
+	one.stop()                                    // says goodbye
 	eventually(t, "one is left", counted(1))
 	_ = two.Close() // cannot
 	eventually(t, "nobody is left", counted(0))

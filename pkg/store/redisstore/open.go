@@ -28,14 +28,9 @@ type Options struct {
 	Addresses []string
 	// SentinelMaster is the name of the master set; empty: Addresses are not Sentinels.
 	SentinelMaster string
-	// Username of the server's ACL; empty is its default user.
-	Username string
-	// PasswordFile is read for every connection anew; empty: no password.
-	PasswordFile string
-	// SentinelUsername and SentinelPasswordFile are the same for the Sentinels, which
-	// have users of their own.
-	SentinelUsername, SentinelPasswordFile string
-	TLS                                    *tls.Config // nil: none
+	// User of the server, and SentinelUser of the Sentinels, which have their own.
+	User, SentinelUser User
+	TLS                *tls.Config // nil: none
 	// Prefix of every key: letters, digits, "-", "_", "." and ":".
 	Prefix string
 	// Owner names this process among the replicas; empty for one that only looks.
@@ -72,9 +67,9 @@ func Open(o Options) (*Store, error) {
 		},
 		AuthCredentialsFn: func(to rueidis.AuthCredentialsContext) (rueidis.AuthCredentials, error) {
 			if _, ok := to.Address.(sentinelAddr); ok {
-				return credentials(o.SentinelUsername, o.SentinelPasswordFile)
+				return o.SentinelUser.credentials()
 			}
-			return credentials(o.Username, o.PasswordFile)
+			return o.User.credentials()
 		},
 		ClientName:       "lamplighter",
 		Dialer:           dialer,
