@@ -35,7 +35,7 @@ func (s *Store) Run(ctx context.Context, changed func(session.ID, session.Revisi
 	s.warnOfEviction(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
-	beats := new(beats)
+	beats := &beats{again: make(chan struct{}, 1)}
 	running.Go(func() { s.listen(ctx, beats, changed, lost) })
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
@@ -47,15 +47,17 @@ func (s *Store) Run(ctx context.Context, changed func(session.ID, session.Revisi
 			s.goodbye(context.WithoutCancel(ctx))
 			return
 		case <-tick.C:
+		case <-beats.again:
 		}
 	}
 }
 
 // beats are the times at which the last ones were sent.
 type beats struct {
-	mu   sync.Mutex
-	next uint64
-	sent [8]time.Time
+	again chan struct{} // asks for one now
+	mu    sync.Mutex
+	next  uint64
+	sent  [8]time.Time
 }
 
 func (b *beats) send() uint64 {
@@ -119,17 +121,24 @@ func (s *Store) goodbye(ctx context.Context) {
 func (s *Store) beatChannel() string { return s.prefix + ":beat:" + s.owner }
 
 // listen hears changes until ctx ends. Every subscription is a new epoch, which
-// begins when it has proved that it hears: what was read before may have changed
-// unheard. Until then, and no longer than MaxStale, it is served if the server is
+// begins when it has proved that it hears, by a beat at once: what was read before may
+// have changed unheard. Until then, and no longer than MaxStale, it is served if the server is
 // not there: that it lets nobody hear is no such excuse.
 func (s *Store) listen(ctx context.Context, b *beats, changed func(session.ID, session.Revision), lost func(session.ID)) {
+	var proved atomic.Bool
+	hearing := rueidis.WithOnSubscriptionHook(ctx, func(to rueidis.PubSubSubscription) {
+		if proved.Store(false); to.Channel == s.beatChannel() { // the last one
+			select {
+			case b.again <- struct{}{}:
+			default:
+			}
+		}
+	})
 	for ctx.Err() == nil {
-		proved := false
-		err := s.client.Receive(ctx, s.client.B().Subscribe().Channel(s.prefix+":changed", s.prefix+":lost", s.beatChannel()).Build(), func(m rueidis.PubSubMessage) {
+		err := s.client.Receive(hearing, s.client.B().Subscribe().Channel(s.prefix+":changed", s.prefix+":lost", s.beatChannel()).Build(), func(m rueidis.PubSubMessage) {
 			if m.Channel == s.beatChannel() {
-				if !proved {
+				if !proved.Swap(true) {
 					s.epoch.Add(1)
-					proved = true
 				}
 				s.heard(b, m.Message)
 				return
