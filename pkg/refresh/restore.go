@@ -40,7 +40,8 @@ func (r *Refresher) restore(f *flight, left store.Record, a store.Attempt, newer
 	switch {
 	case err == nil:
 		f.answer(r.opts.Cache.Publish(restored), nil)
-		r.opts.Log.Warn("the store had lost the newest revision of a session, it was stored again", "session", f.id, "revision", uint64(next.Revision))
+		r.opts.Metrics.restored.Inc()
+		r.opts.Log.Debug("the store had lost the newest revision of a session, it was stored again", "session", f.id, "revision", uint64(next.Revision))
 		r.Kick()
 	case errors.Is(err, session.ErrMoved):
 		r.adopt(f)

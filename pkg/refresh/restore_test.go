@@ -40,6 +40,9 @@ func TestRestore(t *testing.T) {
 			t.Error("other tokens were stored than those that are remembered")
 		}
 		r.wantPosts(s.ID, 0)
+		if n := r.metric("bff_token_refresh_restored_total"); n != 1 {
+			t.Errorf("it was stored %v times by the counter, want once", n)
+		}
 		r.pass(40 * time.Second)
 		if v, err := r.wait(s.ID); err != nil || v.Session.Revision != 3 {
 			t.Errorf("the next refresh: %v", err)
