@@ -100,8 +100,8 @@ func TestCopyLogsNobodyOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	all, subjects := couples(t, s, 20)
-	eventually(t, "all tokens have expired", func() bool {
-		return !slices.ContainsFunc(list(t, s), func(one admin.Session) bool { return one.AccessToken.Freshness != "expired" })
+	eventually(t, "all tokens have expired, to the last second", func() bool {
+		return !slices.ContainsFunc(list(t, s), func(one admin.Session) bool { return one.AsOf.Before(one.AccessToken.ExpiresAt) })
 	})
 	s.OP.SetAccessTokenLife(5 * time.Minute)
 	if err := s.OP.SetFault(op.Fault{GrantType: "refresh_token", CutAfter: true, Times: 1}); err != nil {
