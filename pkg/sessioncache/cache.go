@@ -196,7 +196,7 @@ func (c *Cache) Changed(id session.ID, rev session.Revision) {
 		return
 	}
 	c.changes[id[0]].Add(1)
-	if v, ok := c.views.Get(key(id)); ok && v.Session.ID == id && v.Session.Revision < rev {
+	if v, ok := c.views.Get(key(id)); ok && v.Session.ID == id && v.Session.Revision != rev {
 		c.views.Del(key(id))
 	}
 }

@@ -67,6 +67,12 @@ func TestALostRecord(t *testing.T) {
 		if last := told[len(told)-1]; last.newer == nil || last.newer.Session.Revision != 2 {
 			t.Errorf("told %+v at last", last)
 		}
+		c.Changed(left.ID, 1) // somebody has stored another on top of what is left
+		if v, err := get(); v != nil || !errors.Is(err, session.ErrUnavailable) {
+			t.Errorf("what is newer than what was stored: %+v, %v, want ErrUnavailable", v, err)
+		}
+		c.Publish(store.NewRecord(newSession(left.ID, 2)))
+		synctest.Wait()
 		c.Forget(left.ID)
 		if v, err := get(); v != nil || err == nil {
 			t.Errorf("after its end: %+v, %v", v, err)
