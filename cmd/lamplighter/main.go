@@ -44,7 +44,7 @@ is refreshed before it expires, exactly once.`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	understood := false // cobra's own errors come before the command runs
 	root.PersistentPreRun = func(*cobra.Command, []string) { understood = true }
-	root.AddCommand(serveCommand(), checkConfigCommand(), sessionsCommand(), schemaCommand(), versionCommand())
+	root.AddCommand(serveCommand(), checkConfigCommand(), sessionsCommand(), printCommand(), schemaCommand(), versionCommand())
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/lamplighter/lamplighter/pkg/manifest"
+	"github.com/spf13/cobra"
+)
+
+func printCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "print",
+		Short: "Print what others have to be told, from the config file",
+		Long: `Prints configuration of others that has to fit that of lamplighter: where Checks go,
+how long they may take, which headers no client may send, which paths are
+lamplighter's own.`,
+		Example: `  lamplighter print envoy --config lamplighter.yaml > envoy.yaml`,
+		Args:    cobra.NoArgs, // or cobra takes a command that there is not for an argument
+		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(printEnvoyCommand())
+	return c
+}
+
+func printEnvoyCommand() *cobra.Command {
+	var path, listen, app string
+	c := &cobra.Command{
+		Use:   "envoy",
+		Short: "Print a bootstrap for one Envoy in front of one app",
+		Long: `Prints a whole bootstrap, for Envoy 1.36 to 1.40, that runs as it is: a listener
+without TLS, the app behind it, and lamplighter where listen.check says.`,
+		Example: `  lamplighter print envoy --config lamplighter.yaml --listen 0.0.0.0:8080 --app 127.0.0.1:3000 > envoy.yaml
+  envoy --config-path envoy.yaml`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := load(c, path)
+			if err != nil {
+				return err
+			}
+			if err := manifest.Envoy(c.OutOrStdout(), cfg, listen, app); err != nil {
+				return usageError{fmt.Errorf("%w; write host:port", err)}
+			}
+			return nil
+		},
+	}
+	configFlag(c, &path)
+	c.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "`HOST:PORT` where Envoy listens")
+	c.Flags().StringVar(&app, "app", "127.0.0.1:8081", "`HOST:PORT` of the app behind it")
+	return c
+}
