@@ -21,6 +21,8 @@ const (
 	killEvery = time.Second
 	// answerTakes so long, that each kill meets somebody's.
 	answerTakes = 30 * time.Millisecond
+	// countedAfter is how long after an end is durable it may be counted.
+	countedAfter = 200 * time.Millisecond
 	// settled is what a session needs whose owner was killed: its lease, and the
 	// replays that decide.
 	settled = 90 * time.Second
@@ -133,7 +135,7 @@ func (c *crowd) onlyLostAnswers(counted map[session.Reason]int, killings []kille
 			continue
 		}
 		for _, k := range killings {
-			if !s.EndedAt.Before(k.looked) && !s.EndedAt.After(k.dead) {
+			if s.EndedAt.After(k.looked.Add(-countedAfter)) && !s.EndedAt.After(k.dead) {
 				uncounted++
 			}
 		}
