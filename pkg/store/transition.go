@@ -68,7 +68,12 @@ func (r Record) Commit(a Attempt, next session.Session) (_ Record, done bool, _ 
 // records are values.
 func (r Record) remember(a Attempt, class session.Class) []session.Outcome {
 	kept := r.History[max(0, len(r.History)+1-session.HistoryLen):]
-	return append(slices.Clone(kept), session.Outcome{At: a.Began, By: a.By, Class: class, Revision: a.Revision, Replay: a.InDoubt})
+	return append(slices.Clone(kept), a.Outcome(class))
+}
+
+// Outcome is the history's line of an attempt that was answered so.
+func (a Attempt) Outcome(class session.Class) session.Outcome {
+	return session.Outcome{At: a.Began, By: a.By, Class: class, Revision: a.Revision, Replay: a.InDoubt}
 }
 
 // Fail closes a without tokens; see Store.Fail.

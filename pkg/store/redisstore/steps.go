@@ -83,10 +83,9 @@ func (s *Store) Commit(ctx context.Context, a store.Attempt, next session.Sessio
 	if next.Revision == a.Revision+1 {
 		rev = decimal(next.Revision)
 	}
-	renewed := session.Outcome{At: a.Began, By: a.By, Class: session.Renewed, Revision: a.Revision, Replay: a.InDoubt}
 	commit := func(listed string) error {
 		args := append([]string{
-			graceMillis, string(a.ID[:]), decimal(a.Revision), rev, historyLine(renewed), historyMost,
+			graceMillis, string(a.ID[:]), decimal(a.Revision), rev, historyLine(a.Outcome(session.Renewed)), historyMost,
 			listed, stamp(next.EndsAt), stamp(next.SweepAt),
 		}, changing...)
 		_, err := s.lastingStep(ctx, s.lua.commit, a.SessionID, args...)
