@@ -16,8 +16,6 @@ import (
 	"github.com/lamplighter/lamplighter/test/stack"
 )
 
-const sessionCookie = "__Host-bff_session"
-
 // heardWithin is how long a replica may serve what another has replaced.
 const heardWithin = time.Second
 
@@ -53,21 +51,26 @@ func gather(t *testing.T, all []*stack.Stack, n int) *crowd {
 	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 0, 1000
 	t.Cleanup(transport.CloseIdleConnections)
 	c := &crowd{t: t, all: all, transport: transport, count: map[int]int{}, wrong: map[string]int{}}
-	const atOnce = 20
-	var logins sync.WaitGroup
 	c.users = make([]*user, n)
-	for first := range atOnce {
-		logins.Go(func() {
-			for i := first; i < n; i += atOnce {
-				c.users[i] = c.login(fmt.Sprint("user", i), stack.NewBrowser(t, all[0].URL, transport))
-			}
-		})
-	}
-	logins.Wait()
+	c.each(func(i int) { c.users[i] = c.login(fmt.Sprint("user", i), stack.NewBrowser(t, all[0].URL, transport)) })
 	if c.told(); t.Failed() {
 		t.FailNow()
 	}
 	return c
+}
+
+// each calls f for every user, some at a time.
+func (c *crowd) each(f func(i int)) {
+	const side = 20
+	var going sync.WaitGroup
+	for first := range side {
+		going.Go(func() {
+			for i := first; i < len(c.users); i += side {
+				f(i)
+			}
+		})
+	}
+	going.Wait()
 }
 
 func (c *crowd) login(name string, b *stack.Browser) *user {
@@ -134,9 +137,7 @@ func (c *crowd) ask(u *user, at *stack.Stack) int {
 		c.fault("a request failed: %v", err)
 		return 0
 	}
-	c.mu.Lock()
-	c.count[a.Status]++
-	c.mu.Unlock()
+	c.answered(a.Status)
 	switch {
 	case a.Status == http.StatusOK:
 		c.served(u, a, least, began)
@@ -150,6 +151,12 @@ func (c *crowd) ask(u *user, at *stack.Stack) int {
 		u.mu.Unlock()
 	}
 	return a.Status
+}
+
+func (c *crowd) answered(status int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.count[status]++
 }
 
 func (c *crowd) served(u *user, a stack.Answer, least int, began time.Time) {

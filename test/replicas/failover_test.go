@@ -47,18 +47,7 @@ func heals(t *testing.T, all []*stack.Stack) {
 	t.Helper()
 	family := sleeper(t, all[0])
 	eventually(t, "the sweep has refreshed who is asleep", func() bool { return all[0].OP.Ledger().Consumed[family] > 0 })
-	b := all[0].Browser(t)
-	b.Login("/", "leaver")
-	for range 2 {
-		at(t, b, all[1], "/").Bearer(t) // cached
-	}
-	handle := b.Cookie("__Host-bff_session")
-	if a := b.Post("/auth/logout"); a.Status != http.StatusSeeOther {
-		t.Fatalf("logout: %v", a)
-	}
-	told := time.Now()
-	eventually(t, "the other replica knows of the logout", func() bool { return withHandle(t, all[1], handle) == http.StatusUnauthorized })
-	t.Logf("a logout is heard after %v", time.Since(told))
+	logoutIsHeard(t, all, "leaver")
 }
 
 // The primary dies, or stops and comes back after another has taken its place.
@@ -68,7 +57,7 @@ func TestSentinelFailover(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := redistest.WatchedBySentinels(t)
-			all := overSentinels(t, w, stack.Options{AccessTokenLife: shortLife})
+			all := overSentinels(t, w, stack.Options{AccessTokenLife: tokenLife})
 			v := visit(t, all, 20)
 			v.allRefreshed()
 			old := w.Primary(t)
@@ -127,7 +116,7 @@ func losing(t *testing.T, life time.Duration, config string, forgotten bool) (*v
 // What a failover loses is in the memory of a replica, which stores it again.
 func TestFailoverLosesWhatIsRemembered(t *testing.T) {
 	t.Parallel()
-	v, all := losing(t, shortLife, "", false)
+	v, all := losing(t, tokenLife, "", false)
 	v.allServed()
 	v.allRefreshed()
 	v.verdict()
@@ -173,7 +162,7 @@ func TestClusterPrimaryIsKilled(t *testing.T) {
 	for i, s := range servers {
 		addresses[i] = s.Addr
 	}
-	all := startOver(t, 2, fmt.Sprintf("addresses: [%s]", quoted(addresses)), stack.Options{AccessTokenLife: shortLife})
+	all := startOver(t, 2, fmt.Sprintf("addresses: [%s]", quoted(addresses)), stack.Options{AccessTokenLife: tokenLife})
 	v := visit(t, all, 20)
 	v.allRefreshed()
 	victim := hasReplicas(t, servers)

@@ -116,9 +116,7 @@ func (c *crowd) asks(ctx context.Context, books *annals, u *user, handle string,
 			c.fault("a request failed: %v", err)
 			continue
 		}
-		c.mu.Lock()
-		c.count[a.Status]++
-		c.mu.Unlock()
+		c.answered(a.Status)
 		switch a.Status {
 		case http.StatusOK:
 			token, _ := a.AccessToken()

@@ -82,22 +82,15 @@ func (c *crowd) settle() {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(c.t.Context(), settled)
 	defer cancel()
-	const atOnce = 20
-	var asking sync.WaitGroup
-	for first := range atOnce {
-		asking.Go(func() {
-			for i := first; i < len(c.users); i += atOnce {
-				u := c.users[i]
-				for before := u.newest; !u.isOut() && u.newest == before; c.ask(u, c.all[i%len(c.all)]) {
-					if !pause.For(ctx, 50*time.Millisecond) {
-						c.fault("a session was neither refreshed nor over after %v", settled)
-						return
-					}
-				}
+	c.each(func(i int) {
+		u := c.users[i]
+		for before := u.newest; !u.isOut() && u.newest == before; c.ask(u, c.all[i%len(c.all)]) {
+			if !pause.For(ctx, 50*time.Millisecond) {
+				c.fault("a session was neither refreshed nor over after %v", settled)
+				return
 			}
-		})
-	}
-	asking.Wait()
+		}
+	})
 	c.t.Logf("settled after %v", time.Since(began).Round(time.Second))
 }
 

@@ -39,7 +39,7 @@ func TestSecuredRedis(t *testing.T) {
 		return fmt.Sprintf("addresses: [%q], username_file: %q, password_file: %q, tls: {ca_file: %q, cert_file: %q, key_file: %q}",
 			server.Addr, user, password, ca.CA, ca.ClientCert, ca.ClientKey)
 	}
-	all := startOver(t, 2, config(ca), stack.Options{AccessTokenLife: shortLife})
+	all := startOver(t, 2, config(ca), stack.Options{AccessTokenLife: tokenLife})
 	v := visit(t, all, 10)
 	v.allRefreshed()
 
@@ -102,7 +102,7 @@ func TestSecuredSentinels(t *testing.T) {
 	}
 	config := fmt.Sprintf("addresses: [%s], sentinel_master: %s, username: lamp, password_file: %q, sentinel_password_file: %q, tls: {ca_file: %q, cert_file: %q, key_file: %q}",
 		quoted(w.Addresses()), w.Name, files["lamp"], files["sentinel"], ca.CA, ca.ClientCert, ca.ClientKey)
-	all := startOver(t, 2, config, stack.Options{AccessTokenLife: shortLife})
+	all := startOver(t, 2, config, stack.Options{AccessTokenLife: tokenLife})
 	v := visit(t, all, 10)
 	v.allRefreshed()
 	old := w.Primary(t)

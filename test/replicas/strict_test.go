@@ -13,8 +13,8 @@ import (
 
 const (
 	people    = 1000
-	clients   = 100 // at each replica
-	tokenLife = 12 * time.Second
+	clients   = 100              // at each replica
+	tokenLife = 12 * time.Second // of access tokens
 	forALong  = time.Minute
 )
 

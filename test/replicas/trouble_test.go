@@ -73,7 +73,7 @@ func TestRedisIsAway(t *testing.T) {
 			server := redistest.Start(t, "--appendonly", "yes")
 			line := redistest.NewLine(t, server.Addr)
 			leave, comeBack := way(t, server, line)
-			all := startOver(t, 2, fmt.Sprintf("addresses: [%q]", line.Addr), stack.Options{AccessTokenLife: shortLife})
+			all := startOver(t, 2, fmt.Sprintf("addresses: [%q]", line.Addr), stack.Options{AccessTokenLife: tokenLife})
 			v := visit(t, all, 20)
 			v.allRefreshed()
 
@@ -135,7 +135,7 @@ func TestNothingRememberedIsServedForLong(t *testing.T) {
 func TestRedisRestartsEmpty(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	all := startOver(t, 2, fmt.Sprintf("addresses: [%q]", server.Addr), stack.Options{AccessTokenLife: shortLife})
+	all := startOver(t, 2, fmt.Sprintf("addresses: [%q]", server.Addr), stack.Options{AccessTokenLife: tokenLife})
 	v := visit(t, all, 20)
 	v.allRefreshed()
 
@@ -154,12 +154,12 @@ func TestRedisRestartsEmpty(t *testing.T) {
 		t.Errorf("a session was served %v after it was lost", last)
 	}
 	for _, one := range v.each {
-		old := one.b.Cookie("__Host-bff_session")
+		old := one.b.Cookie(sessionCookie)
 		if a := one.b.VisitOnce("/"); a.Status != http.StatusFound || !strings.HasPrefix(a.Location, all[0].Issuer) {
 			t.Fatalf("a visit with an old cookie: %v", a)
 		}
 		one.b.Visit("/").Bearer(t) // the provider still knows who it is
-		if one.b.Cookie("__Host-bff_session") == old {
+		if one.b.Cookie(sessionCookie) == old {
 			t.Error("a login without a new cookie")
 		}
 	}
@@ -181,13 +181,13 @@ func TestRedisRestartsEmpty(t *testing.T) {
 func TestRedisIsFull(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	all := startOver(t, 2, fmt.Sprintf("addresses: [%q]", server.Addr), stack.Options{AccessTokenLife: shortLife})
+	all := startOver(t, 2, fmt.Sprintf("addresses: [%q]", server.Addr), stack.Options{AccessTokenLife: tokenLife})
 	v := visit(t, all, 20)
 	v.allRefreshed()
 
 	v.enter("full")
 	server.CLI(t, "CONFIG", "SET", "maxmemory", "1")
-	full := time.After(shortLife + 3*time.Second) // longer than a token
+	full := time.After(tokenLife + 3*time.Second) // longer than a token
 	troubled(t, all, "unwritable", true)
 	newcomer := all[0].Browser(t)
 	if a, err := newcomer.TryLogin("/", "newcomer"); err != nil || a.Status != http.StatusServiceUnavailable {

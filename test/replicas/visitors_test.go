@@ -20,7 +20,6 @@ import (
 )
 
 const (
-	shortLife = 12 * time.Second        // of an access token
 	thinkTime = 250 * time.Millisecond  // between two requests of a visitor, in the mean
 	atOnce    = 4900 * time.Millisecond // an answer that takes longer is Envoy's own, by its timeout
 )
@@ -174,7 +173,7 @@ func (v *visitor) judge(s *stack.Stack, a stack.Answer, path string, least int, 
 	gone := v.gone
 	v.visitors.mu.Unlock()
 	for _, line := range a.Header.Values("Set-Cookie") {
-		if strings.HasPrefix(line, "__Host-bff_session=") {
+		if strings.HasPrefix(line, sessionCookie+"=") {
 			v.fault("an answer %d touches the session's cookie", a.Status)
 		}
 	}
