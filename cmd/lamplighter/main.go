@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -44,11 +45,11 @@ is refreshed before it expires, exactly once.`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	understood := false // cobra's own errors come before the command runs
 	root.PersistentPreRun = func(*cobra.Command, []string) { understood = true }
-	root.AddCommand(serveCommand(), checkConfigCommand(), sessionsCommand(), printCommand(), schemaCommand(), versionCommand())
+	root.AddCommand(serveCommand(), checkConfigCommand(), healthCommand(), sessionsCommand(), printCommand(), schemaCommand(), versionCommand())
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	c, err := root.ExecuteC()
+	c, err := root.ExecuteContextC(context.Background())
 	if err == nil {
 		return 0
 	}

@@ -24,6 +24,21 @@ type Options struct {
 
 // Handler serves the admin paths.
 func Handler(o Options) http.Handler {
+	mux := healthPages(o)
+	mux.Handle("/sessions/", onlyAs(o.Host, sessionHandler(o)))
+
+	// The operator's browser reaches this listener, and so does every page open in it.
+	guard := http.NewCrossOriginProtection()
+	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		write(w, newProblem(http.StatusForbidden, "another site must not make this request; use `lamplighter sessions`, or curl"))
+	}))
+	return guard.Handler(mux)
+}
+
+// Health serves /metrics, /livez and /readyz alone; of o it needs no more than they do.
+func Health(o Options) http.Handler { return healthPages(o) }
+
+func healthPages(o Options) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", o.Metrics)
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
@@ -38,14 +53,7 @@ func Handler(o Options) http.Handler {
 		}
 		fmt.Fprintln(w, "ok")
 	})
-	mux.Handle("/sessions/", onlyAs(o.Host, sessionHandler(o)))
-
-	// The operator's browser reaches this listener, and so does every page open in it.
-	guard := http.NewCrossOriginProtection()
-	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		write(w, newProblem(http.StatusForbidden, "another site must not make this request; use `lamplighter sessions`, or curl"))
-	}))
-	return guard.Handler(mux)
+	return mux
 }
 
 func sessionHandler(o Options) http.Handler {

@@ -38,3 +38,22 @@ func TestHandler(t *testing.T) {
 	expect("/readyz", 503, "not ready: provider not reached yet")
 	expect("/livez", 200, "ok")
 }
+
+// Who scrapes may not look at sessions, or end them.
+func TestHealthHasNoSessions(t *testing.T) {
+	t.Parallel()
+	h := admin.Health(admin.Options{Ready: func() error { return nil }, Trouble: func() string { return "" }, Metrics: http.NotFoundHandler()})
+	for _, c := range []struct {
+		method, path string
+		want         int
+	}{
+		{http.MethodGet, "/readyz", 200}, {http.MethodGet, "/livez", 200}, {http.MethodGet, "/sessions/3f2a9c01d4be", 404},
+		{http.MethodPost, "/sessions/list", 404}, {http.MethodPost, "/sessions/revoke", 404},
+	} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(c.method, c.path, nil))
+		if w.Code != c.want {
+			t.Errorf("%s %s = %d, want %d", c.method, c.path, w.Code, c.want)
+		}
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -60,11 +59,10 @@ type App struct {
 	life      *lifecycle.Lifecycle
 	refresher *refresh.Refresher
 
-	grpc   *grpc.Server
-	health *health.Server
-	admin  *http.Server
-
-	checkListener, adminListener net.Listener
+	certificate    certificate
+	grpc           *grpc.Server
+	health         *health.Server
+	admin, metrics *http.Server
 
 	serving sync.WaitGroup // the listeners' goroutines
 	failed  chan error     // a listener that ended by itself
@@ -77,7 +75,7 @@ func New(cfg config.Config, o Options) (*App, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	a := &App{cfg: cfg, log: o.Log, name: rand.Text(), failed: make(chan error, 2)}
+	a := &App{cfg: cfg, log: o.Log, name: rand.Text(), failed: make(chan error, 3)}
 	if err := a.build(o); err != nil {
 		return nil, errors.Join(err, a.undo.run(context.Background()))
 	}
@@ -104,22 +102,26 @@ func (a *App) trouble() string {
 	return a.shared.Trouble()
 }
 
-// Listen binds both listeners and serves them. If it fails, neither is bound.
+// Listen binds all listeners and serves them. If it fails, none is bound.
 func (a *App) Listen() error {
-	check, err := listen("listen.check", a.cfg.Listen.Check)
+	places := []place{{"listen.check", a.cfg.Listen.Check}, {"listen.admin", a.cfg.Listen.Admin}}
+	if a.cfg.Listen.Metrics != "" {
+		places = append(places, place{"listen.metrics", a.cfg.Listen.Metrics})
+	}
+	bound, err := bind(places)
 	if err != nil {
 		return err
 	}
-	admin, err := listen("listen.admin", a.cfg.Listen.Admin)
-	if err != nil {
-		return errors.Join(err, check.Close())
-	}
-	a.checkListener, a.adminListener = check, admin
+	check, told := bound[0], []any{"check", a.cfg.Listen.Check, "check_addr", bound[0].Addr().String()}
 	a.serving.Go(func() { a.ended("check listener", a.grpc.Serve(check)) })
-	a.serving.Go(func() { a.ended("admin listener", a.admin.Serve(admin)) })
-	a.undo.add("close admin listener", func(context.Context) error { return a.admin.Close() })
+	for i, server := range []*http.Server{a.admin, a.metrics}[:len(bound)-1] {
+		name, l := []string{"admin", "metrics"}[i], bound[i+1]
+		a.serving.Go(func() { a.ended(name+" listener", server.Serve(l)) })
+		a.undo.add("close "+name+" listener", func(context.Context) error { return server.Close() })
+		told = append(told, name, l.Addr().String())
+	}
 	a.undo.add("stop answering checks", a.stopChecks)
-	a.log.Info("listening", "check", a.cfg.Listen.Check, "check_addr", check.Addr().String(), "admin", admin.Addr().String())
+	a.log.Info("listening", told...)
 	return nil
 }
 

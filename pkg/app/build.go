@@ -28,6 +28,7 @@ import (
 	"github.com/lamplighter/lamplighter/pkg/store/redisstore"
 	"github.com/lamplighter/lamplighter/pkg/telemetry"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
@@ -111,10 +112,9 @@ func (a *App) build(o Options) error {
 	if a.checks, err = authz.New(a.checkOptions(a.cache, external, identity, o.Now)); err != nil {
 		return err
 	}
-	a.buildServers(operator{
+	return a.buildServers(operator{
 		store: records, life: a.life, refresher: a.refresher, policy: policy, app: cfg.App, provider: cfg.Provider.Issuer, log: a.log, now: o.Now,
 	})
-	return nil
 }
 
 // providerProfile is the preset that the config names, with what it changes.
@@ -228,22 +228,29 @@ func readSecret(path string) (session.Secret, error) {
 	return session.NewSecret(secret), nil
 }
 
-func (a *App) buildServers(sessions operator) {
-	a.grpc = grpc.NewServer(grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
+func (a *App) buildServers(sessions operator) error {
+	options := []grpc.ServerOption{grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
 		MinTime: 5 * time.Second, PermitWithoutStream: true, // Envoy's connection_keepalive is the operator's choice
-	}))
+	})}
+	if files := a.cfg.Listen.TLS; files != nil {
+		if err := a.certificate.read(*files); err != nil {
+			return err
+		}
+		options = append(options, grpc.Creds(credentials.NewTLS(a.certificate.config())))
+	}
+	a.grpc = grpc.NewServer(options...)
 	authv3.RegisterAuthorizationServer(a.grpc, a.checks)
 	a.health = health.NewServer()
 	grpc_health_v1.RegisterHealthServer(a.grpc, a.health)
 	for _, service := range healthServices() {
 		a.health.SetServingStatus(service, grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 	}
-	a.admin = &http.Server{
-		Handler: admin.Handler(admin.Options{
-			Ready: a.Ready, Trouble: a.trouble, Metrics: telemetry.Handler(a.registry), Sessions: sessions, Crowd: sessions, Host: a.cfg.Listen.Admin,
-		}),
-		ReadHeaderTimeout: 10 * time.Second,
+	o := admin.Options{
+		Ready: a.Ready, Trouble: a.trouble, Metrics: telemetry.Handler(a.registry), Sessions: sessions, Crowd: sessions, Host: a.cfg.Listen.Admin,
 	}
+	a.admin = &http.Server{Handler: admin.Handler(o), ReadHeaderTimeout: 10 * time.Second}
+	a.metrics = &http.Server{Handler: admin.Health(o), ReadHeaderTimeout: 10 * time.Second}
+	return nil
 }
 
 func healthServices() []string { return []string{"", authv3.Authorization_ServiceDesc.ServiceName} }

@@ -15,6 +15,24 @@ import (
 // socketMode lets Envoy in by group: it runs under another user id.
 const socketMode = 0o660
 
+// place is an address of the config file, with its key.
+type place struct{ key, address string }
+
+// bind binds all places, or none.
+func bind(places []place) (bound []net.Listener, err error) {
+	for _, p := range places {
+		l, err := listen(p.key, p.address)
+		if err != nil {
+			for _, before := range bound {
+				err = errors.Join(err, before.Close())
+			}
+			return nil, err
+		}
+		bound = append(bound, l)
+	}
+	return bound, nil
+}
+
 // listen binds addr, "unix:///path" or "host:port"; key is its name in the
 // config file, for the error that says what to change.
 func listen(key, addr string) (net.Listener, error) {

@@ -110,7 +110,7 @@ headers: {claims: [a], user_id: 5}
 cache: {max_bytes: 64MB, ttl: 30d}
 path_prefix: "/a\n/"
 `, nil, []string{
-			"config:6:9: listen: is a list, not a mapping; write its keys: check, admin",
+			"config:6:9: listen: is a list, not a mapping; write its keys: check, tls, admin, metrics",
 			"config:7:19: refresh.on_due: \"true\" is not one of the choices; write background or wait",
 			"config:7:32: refresh.lease: is a number without a unit; write 1.5s",
 			"config:7:47: refresh.deadline: is a mapping, not a single value; write one value",

@@ -116,8 +116,9 @@ func SplitAddress(address string) (network, where string) {
 }
 
 func (l *ledger) checkListen(listen Listen) {
-	const check, admin = "listen.check", "listen.admin"
-	if network, where := SplitAddress(listen.Check); l.sound(check) {
+	const check = "listen.check"
+	network, where := SplitAddress(listen.Check)
+	if l.sound(check) {
 		switch {
 		case network == "unix" && !strings.HasPrefix(where, "/"):
 			l.wrong(check, "is a unix socket without an absolute path", "write unix:///run/lamplighter/check.sock, with three slashes")
@@ -127,11 +128,27 @@ func (l *ledger) checkListen(listen Listen) {
 			l.wrong(check, "is neither unix:///path nor host:port", "write one such as unix:///run/lamplighter/check.sock or 127.0.0.1:9191")
 		}
 	}
-	if l.sound(admin) && !isHostPort(listen.Admin) {
-		l.wrong(admin, "is not host:port", "write one such as 127.0.0.1:9192")
+	if listen.TLS != nil && network == "unix" && l.sound(check, "listen.tls") {
+		l.wrong("listen.tls", "is of no use on a unix socket", "leave it out, or write host:port as listen.check")
 	}
-	if l.sound(check, admin) && listen.Check == listen.Admin && !strings.HasSuffix(listen.Admin, ":0") {
-		l.wrong(admin, "is the same address as listen.check", "write another port")
+	l.checkHTTP("listen.admin", listen.Admin, "127.0.0.1:9192")
+	if listen.Metrics != "" {
+		l.checkHTTP("listen.metrics", listen.Metrics, "0.0.0.0:9193")
+	}
+	for _, pair := range [][4]string{
+		{"listen.admin", listen.Admin, check, listen.Check},
+		{"listen.metrics", listen.Metrics, check, listen.Check},
+		{"listen.metrics", listen.Metrics, "listen.admin", listen.Admin},
+	} {
+		if pair[1] == pair[3] && !strings.HasSuffix(pair[1], ":0") && l.sound(pair[0], pair[2]) {
+			l.wrong(pair[0], "is the same address as "+pair[2], "write another port")
+		}
+	}
+}
+
+func (l *ledger) checkHTTP(at, address, example string) {
+	if l.sound(at) && !isHostPort(address) {
+		l.wrong(at, "is not host:port", "write one such as "+example)
 	}
 }
 

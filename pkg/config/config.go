@@ -20,8 +20,16 @@ type Config struct {
 
 // Listen holds the listeners. See SplitAddress for Check.
 type Listen struct {
-	Check string `yaml:"check" jsonschema:"default=unix:///run/lamplighter/check.sock,example=127.0.0.1:9191" jsonschema_description:"Where Envoy calls: unix:///path or host:port."`
-	Admin string `yaml:"admin" jsonschema:"default=127.0.0.1:9192" jsonschema_description:"Metrics and health: host:port."`
+	Check   string     `yaml:"check" jsonschema:"default=unix:///run/lamplighter/check.sock,example=127.0.0.1:9191" jsonschema_description:"Where Envoy calls: unix:///path or host:port."`
+	TLS     *ListenTLS `yaml:"tls" jsonschema:"example={cert_file: /etc/lamplighter/tls/tls.crt, key_file: /etc/lamplighter/tls/tls.key}" jsonschema_description:"TLS on check, where that is host:port; without it whoever is on the network between reads cookies and tokens."`
+	Admin   string     `yaml:"admin" jsonschema:"default=127.0.0.1:9192" jsonschema_description:"Metrics, health, and sessions, to be looked at and ended: host:port."`
+	Metrics string     `yaml:"metrics" jsonschema:"example=0.0.0.0:9193" jsonschema_description:"Metrics and health alone, for a scraper elsewhere: host:port; empty: only at admin."`
+}
+
+// ListenTLS names PEM files, read anew when they change.
+type ListenTLS struct {
+	CertFile string `yaml:"cert_file" jsonschema:"required,example=/etc/lamplighter/tls/tls.crt" jsonschema_description:"Our certificate, and what leads to its issuer."`
+	KeyFile  string `yaml:"key_file" jsonschema:"required,example=/etc/lamplighter/tls/tls.key" jsonschema_description:"The key of our certificate."`
 }
 
 // Provider is the OpenID Provider and our registration there.

@@ -100,6 +100,19 @@ func TestBadMeaning(t *testing.T) {
 		{"one address twice", base + "listen: {check: 127.0.0.1:9192}", nil, []string{
 			"config:5:1: listen.admin: is the same address as listen.check; write another port",
 		}},
+		{"one address thrice", base + "listen: {check: 127.0.0.1:9192, metrics: 127.0.0.1:9192}", nil, []string{
+			"config:5:1: listen.admin: is the same address as listen.check; write another port",
+			"config:5:42: listen.metrics: is the same address as listen.check; write another port",
+		}},
+		{"metrics on a socket", base + "listen: {metrics: unix:///run/metrics.sock}", nil, []string{
+			"config:5:19: listen.metrics: is not host:port; write one such as 0.0.0.0:9193",
+		}},
+		{"TLS on a socket", base + "listen: {tls: {cert_file: c, key_file: k}}", nil, []string{
+			"config:5:15: listen.tls: is of no use on a unix socket; leave it out, or write host:port as listen.check",
+		}},
+		{"half of TLS", base + "listen: {check: 127.0.0.1:9191, tls: {cert_file: c}}", nil, []string{
+			"config:5:33: listen.tls.key_file: is missing; write key_file: /etc/lamplighter/tls/tls.key",
+		}},
 		{"long socket path", base + "listen: {check: unix:///" + strings.Repeat("x", 103) + "}", nil, []string{
 			"config:5:17: listen.check: is not a path a unix socket can have; write the path of a file, at most 103 bytes",
 		}},

@@ -8,10 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/health/grpc_health_v1"
-
 	"github.com/lamplighter/lamplighter/test/stack"
 )
 
@@ -64,27 +60,6 @@ func TestMetrics(t *testing.T) {
 			if !slices.Contains([]string{"reason", "decision", "le"}, name[1]) {
 				t.Errorf("a label %s, which may name a user or a session", name[1])
 			}
-		}
-	}
-}
-
-func TestHealth(t *testing.T) {
-	t.Parallel()
-	s := stack.Start(t, stack.Options{})
-	for _, path := range []string{"/livez", "/readyz"} {
-		if code, _, err := s.Lamplighter.Get(path); err != nil || code != http.StatusOK {
-			t.Errorf("%s: %d, %v", path, code, err)
-		}
-	}
-	conn, err := grpc.NewClient(s.CheckAddress(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	for _, service := range []string{"", "envoy.service.auth.v3.Authorization"} {
-		got, err := grpc_health_v1.NewHealthClient(conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: service})
-		if err != nil || got.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
-			t.Errorf("health of %q: %v, %v", service, got.GetStatus(), err)
 		}
 	}
 }
