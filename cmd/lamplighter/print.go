@@ -14,11 +14,12 @@ func printCommand() *cobra.Command {
 		Long: `Prints configuration of others that has to fit that of lamplighter: where Checks go,
 how long they may take, which headers no client may send, which paths are
 lamplighter's own.`,
-		Example: `  lamplighter print envoy --config lamplighter.yaml > envoy.yaml`,
-		Args:    cobra.NoArgs, // or cobra takes a command that there is not for an argument
-		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
+		Example: `  lamplighter print envoy --config lamplighter.yaml > envoy.yaml
+  lamplighter print istio --config lamplighter.yaml --selector app=web | kubectl apply -f -`,
+		Args: cobra.NoArgs, // or cobra takes a command that there is not for an argument
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(printEnvoyCommand())
+	c.AddCommand(printEnvoyCommand(), printIstioCommand(), printEnvoyGatewayCommand(), printGatewayAPICommand())
 	return c
 }
 

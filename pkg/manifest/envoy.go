@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	_ "embed"
 	"fmt"
 	"io"
 	"maps"
@@ -10,14 +9,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/template"
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/config"
 )
-
-//go:embed envoy.yaml.tmpl
-var envoyText string
 
 const (
 	// leastTimeout of a Check: it covers a restart of lamplighter, by retries.
@@ -47,16 +42,13 @@ func Envoy(w io.Writer, c config.Config, listen, app string) error {
 	} else if values.Check, err = hostPort(c.Listen.Check); err != nil {
 		return fmt.Errorf("find lamplighter at %s: %w", c.Listen.Check, err)
 	}
-	timeout := max(leastTimeout, c.Refresh.MaxWait.Std()+beyondWait)
-	values.Timeout, values.MaxInterval = seconds(timeout), seconds(2*timeout)
-	t, err := template.New("envoy").Funcs(template.FuncMap{"quote": strconv.Quote}).Parse(envoyText)
-	if err != nil {
-		return fmt.Errorf("render bootstrap: %w", err)
-	}
-	if err := t.Execute(w, values); err != nil {
-		return fmt.Errorf("render bootstrap: %w", err)
-	}
-	return nil
+	values.Timeout, values.MaxInterval = seconds(timeout(c)), seconds(2*timeout(c))
+	return render(w, "envoy.yaml.tmpl", values)
+}
+
+// timeout of a Check.
+func timeout(c config.Config) time.Duration {
+	return max(leastTimeout, c.Refresh.MaxWait.Std()+beyondWait)
 }
 
 // How Envoy finds the addresses of a cluster (Cluster.DiscoveryType).

@@ -1,0 +1,48 @@
+package manifest
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"text/template"
+)
+
+//go:embed *.tmpl
+var texts embed.FS
+
+// render writes the template of that name, or nothing.
+func render(w io.Writer, name string, values any) error {
+	t, err := template.New(name).Funcs(template.FuncMap{"quote": strconv.Quote}).ParseFS(texts, "*.tmpl")
+	if err != nil {
+		return fmt.Errorf("render manifest: %w", err)
+	}
+	var text bytes.Buffer
+	if err := t.Execute(&text, values); err != nil {
+		return fmt.Errorf("render manifest: %w", err)
+	}
+	if _, err := w.Write(text.Bytes()); err != nil {
+		return fmt.Errorf("write manifest: %w", err)
+	}
+	return nil
+}
+
+var objectName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
+
+// named is a name that has to be one of an object of Kubernetes.
+type named struct{ what, name string }
+
+// checkNames complains about the first that is none.
+func checkNames(all ...named) error {
+	for _, n := range all {
+		if n.name == "" {
+			return fmt.Errorf("name the %s", n.what)
+		}
+		if !objectName.MatchString(n.name) {
+			return fmt.Errorf("name the %s: %q is no name of an object of Kubernetes", n.what, n.name)
+		}
+	}
+	return nil
+}
