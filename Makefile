@@ -40,6 +40,8 @@ test-envoys: ## the facts about Envoy and the end-to-end tests on each supported
 		go test -count=1 -parallel 8 -skip '^($(OF_TIME))$$' ./test/envoytest ./test/e2e \
 			| awk '{ print } /no test(s to run| files)/ { empty = 1 } END { exit empty }' || failed+=" $$version"; \
 	done; \
+	echo "what a mesh sends: envoy/bare.yaml"; \
+	STACK_BOOTSTRAP=envoy/bare.yaml go test -count=1 -parallel 8 -skip '^($(OF_TIME))$$' ./test/e2e || failed+=" behind a mesh"; \
 	if [ -n "$$failed" ]; then echo "failed on Envoy$$failed"; exit 1; fi
 
 test-providers: envoy ## exactly one refresh, on npm's oidc-provider and on Keycloak, which are installed

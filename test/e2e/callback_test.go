@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/lamplighter/lamplighter/test/envoytest"
 	"github.com/lamplighter/lamplighter/test/op"
 	"github.com/lamplighter/lamplighter/test/stack"
 )
@@ -163,8 +164,20 @@ func TestCallbackManyTimesAtOnce(t *testing.T) {
 // the provider sees one token request, and the browser is logged in.
 func TestEnvoyRepeatsACallback(t *testing.T) {
 	t.Parallel()
+	for name, o := range map[string]stack.Options{
+		"shipped": {Bootstrap: envoytest.Shipped}, "a mesh with our EnvoyFilter": {Bootstrap: envoytest.Bare, Mutate: meshWithFilter},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			envoyRepeatsACallback(t, o)
+		})
+	}
+}
+
+func envoyRepeatsACallback(t *testing.T, o stack.Options) {
 	own := socket(t)
-	s := stack.Start(t, stack.Options{Config: fmt.Sprintf("listen: {check: \"unix://%s\", admin: \"127.0.0.1:0\"}", own)})
+	o.Config = fmt.Sprintf("listen: {check: \"unix://%s\", admin: \"127.0.0.1:0\"}", own)
+	s := stack.Start(t, o)
 	l := newLink(t, s.File("check.sock"), own)
 	b := s.Browser(t)
 	callback := callbackOf(t, s, b, b.VisitOnce("/page?q=1").Location)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/lamplighter/lamplighter/test/envoytest"
 	"github.com/lamplighter/lamplighter/test/stack"
 )
 
@@ -18,7 +19,7 @@ func TestTwoLamplightersWithSeparateStores(t *testing.T) {
 		return fmt.Sprintf("listen: {check: \"unix://%s\", admin: \"127.0.0.1:0\"}", at)
 	}
 	first, second := socket(t), socket(t)
-	s := stack.Start(t, stack.Options{Config: listen(first)})
+	s := stack.Start(t, stack.Options{Bootstrap: envoytest.Shipped, Config: listen(first)}) // which repeats a Check when the link is led elsewhere
 	l := newLink(t, s.File("check.sock"), first)
 	other := s.NewLamplighter(t, s.WriteConfig(t, listen(second)+fmt.Sprintf("\nstore: {bolt: {path: %q}}", s.File("second.db"))), nil)
 	other.Start()

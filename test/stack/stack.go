@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
@@ -24,7 +25,8 @@ type Options struct {
 	// Config is merged over the generated config file, key by key in YAML:
 	// "refresh: {on_due: wait}". A top-level key replaces the generated one.
 	Config string
-	// Bootstrap is envoytest.Shipped when empty.
+	// Bootstrap is, when empty, what STACK_BOOTSTRAP in the environment names, else
+	// envoytest.Shipped.
 	Bootstrap string
 	// Mutate changes the bootstrap, as in envoytest.Options.
 	Mutate func(bootstrap map[string]any) error
@@ -79,7 +81,7 @@ func Start(t testing.TB, o Options) *Stack {
 	t.Cleanup(app.Close)
 	s := &Stack{Dir: dir(t), App: app.Config.Handler.(*echo.API), app: app.Listener.Addr().String()}
 	if o.Bootstrap == "" {
-		o.Bootstrap = envoytest.Shipped
+		o.Bootstrap = cmp.Or(os.Getenv("STACK_BOOTSTRAP"), envoytest.Shipped)
 	}
 	s.opts = o
 	s.startEnvoy(t, "")
