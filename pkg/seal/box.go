@@ -12,6 +12,7 @@ import (
 	"iter"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 
 	"golang.org/x/crypto/chacha20poly1305"
 )
@@ -23,8 +24,19 @@ var (
 	ErrOpen       = errors.New("not sealed by us for this purpose, or damaged")
 )
 
-// Box seals and hashes for one purpose. It is immutable and safe for concurrent use.
-type Box struct{ slots []slot }
+// Box seals and hashes for one purpose, under the keys that its Keyring has at the
+// time. It is safe for concurrent use.
+type Box struct {
+	ring    *Keyring
+	purpose string
+	derived *atomic.Pointer[derived]
+}
+
+// derived is what the keys of the ring become for one purpose.
+type derived struct {
+	of    *[]key
+	slots []slot
+}
 
 // slot is what one key of the ring becomes for one purpose.
 type slot struct {
@@ -36,15 +48,26 @@ type slot struct {
 // For derives the box of a purpose, a constant of the program such as
 // "session record". Boxes of two purposes have nothing in common.
 func (r *Keyring) For(purpose string) *Box {
-	b := &Box{slots: make([]slot, len(r.keys))}
-	for i, k := range r.keys {
-		aead, err := chacha20poly1305.NewX(k.derive("seal", purpose))
+	b := &Box{r, purpose, new(atomic.Pointer[derived])}
+	b.slots()
+	return b
+}
+
+func (b *Box) slots() []slot {
+	keys := b.ring.keys.Load()
+	if d := b.derived.Load(); d != nil && d.of == keys {
+		return d.slots
+	}
+	d := &derived{keys, make([]slot, len(*keys))}
+	for i, k := range *keys {
+		aead, err := chacha20poly1305.NewX(k.derive("seal", b.purpose))
 		if err != nil {
 			panic(err) // the length of the key is a constant
 		}
-		b.slots[i] = slot{k.id, hide(aead), hide(k.derive("sum", purpose))}
+		d.slots[i] = slot{k.id, hide(aead), hide(k.derive("sum", b.purpose))}
 	}
-	return b
+	b.derived.Store(d)
+	return d.slots
 }
 
 // derive expands the key for one use. The NUL keeps use and purpose apart.
@@ -58,7 +81,7 @@ func (k key) derive(use, purpose string) []byte {
 }
 
 // SealID is the id of the key that Seal uses.
-func (b *Box) SealID() string { return b.slots[0].id }
+func (b *Box) SealID() string { return b.slots()[0].id }
 
 // Seal encrypts plaintext under the first key and binds it to aad, which is not
 // kept in the result. The result is
@@ -67,7 +90,8 @@ func (b *Box) SealID() string { return b.slots[0].id }
 //
 // and differs at every call. The key id is authenticated with aad.
 func (b *Box) Seal(plaintext, aad []byte) []byte {
-	id, aead := b.slots[0].id, b.slots[0].aead()
+	first := b.slots()[0]
+	id, aead := first.id, first.aead()
 	head := 1 + len(id)
 	out := make([]byte, head+aead.NonceSize(), head+aead.NonceSize()+len(plaintext)+aead.Overhead())
 	out[0] = byte(len(id))
@@ -88,11 +112,12 @@ func (b *Box) Open(sealed, aad []byte) ([]byte, error) {
 	if !validID(id) {
 		return nil, fmt.Errorf("open: %w", ErrOpen)
 	}
-	i := slices.IndexFunc(b.slots, func(s slot) bool { return s.id == id })
+	slots := b.slots()
+	i := slices.IndexFunc(slots, func(s slot) bool { return s.id == id })
 	if i < 0 {
 		return nil, fmt.Errorf("open: %w: %s", ErrUnknownKey, id)
 	}
-	aead, body := b.slots[i].aead(), sealed[len(head):]
+	aead, body := slots[i].aead(), sealed[len(head):]
 	if len(body) < aead.NonceSize() {
 		return nil, fmt.Errorf("open: %w", ErrOpen)
 	}
@@ -110,13 +135,13 @@ func bind(head, aad []byte) []byte { return slices.Concat(head, aad) }
 
 // Sum is the keyed hash (HMAC-SHA256) of data under the first key: stable, and
 // of no use to whoever lacks the key.
-func (b *Box) Sum(data []byte) [32]byte { return b.slots[0].hash(data) }
+func (b *Box) Sum(data []byte) [32]byte { return b.slots()[0].hash(data) }
 
 // Sums yields the keyed hash of data under every key, the first key's first: a
 // name may have been stored before the keys were rotated.
 func (b *Box) Sums(data []byte) iter.Seq[[32]byte] {
 	return func(yield func([32]byte) bool) {
-		for _, s := range b.slots {
+		for _, s := range b.slots() {
 			if !yield(s.hash(data)) {
 				return
 			}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
 )
 
 // KeySize is the length of a key in bytes.
@@ -17,9 +18,9 @@ const KeySize = 32
 // maxIDLen bounds a key id; its length is one byte in front of every sealed value.
 const maxIDLen = 16
 
-// Keyring is an ordered set of named keys. It is immutable, safe for concurrent
-// use, and prints as the ids of its keys only.
-type Keyring struct{ keys []key }
+// Keyring is an ordered set of named keys. It is safe for concurrent use, and prints
+// as the ids of its keys only.
+type Keyring struct{ keys *atomic.Pointer[[]key] }
 
 type key struct {
 	id     string
@@ -62,7 +63,7 @@ var errNoKey = errors.New("no key in it")
 // or the same bytes are refused. The error tells every wrong line by its number
 // and never repeats any of its text: what looks like an id may be a key.
 func ParseKeys(src []byte) (*Keyring, error) {
-	var ring Keyring
+	var keys []key
 	var wrong []error
 	lineOf := make(map[string]int)
 	for n, line := range strings.Split(string(src), "\n") {
@@ -72,21 +73,42 @@ func ParseKeys(src []byte) (*Keyring, error) {
 		}
 		k, err := parseKey(line)
 		if err == nil {
-			err = ring.refuseTwin(k, lineOf)
+			err = refuseTwin(keys, k, lineOf)
 		}
 		if err != nil {
 			wrong = append(wrong, fmt.Errorf("line %d: %w", n+1, err))
 			continue
 		}
-		ring.keys, lineOf[k.id] = append(ring.keys, k), n+1
+		keys, lineOf[k.id] = append(keys, k), n+1
 	}
 	if len(wrong) > 0 {
 		return nil, errors.Join(wrong...)
 	}
-	if len(ring.keys) == 0 {
+	if len(keys) == 0 {
 		return nil, errNoKey
 	}
-	return &ring, nil
+	ring := &Keyring{new(atomic.Pointer[[]key])}
+	ring.keys.Store(&keys)
+	return ring, nil
+}
+
+// Replace gives r the keys of next, and every Box that was made of r. It refuses, with
+// no effect, keys without the one that r seals under: whatever was sealed a moment
+// ago would be lost.
+func (r *Keyring) Replace(next *Keyring) error {
+	first := (*r.keys.Load())[0]
+	for _, k := range *next.keys.Load() {
+		if k.id == first.id && same(k, first) {
+			r.keys.Store(next.keys.Load())
+			return nil
+		}
+	}
+	return fmt.Errorf("replace keys: %s, under which everything is sealed now, is not among them; put the new key before it and keep it", first.id)
+}
+
+func same(a, b key) bool {
+	x, y := a.secret(), b.secret()
+	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
 }
 
 func parseKey(line string) (key, error) {
@@ -107,13 +129,12 @@ func parseKey(line string) (key, error) {
 	return key{id: id, secret: hide([KeySize]byte(secret))}, nil
 }
 
-func (r *Keyring) refuseTwin(k key, lineOf map[string]int) error {
-	secret := k.secret()
-	for _, have := range r.keys {
+func refuseTwin(keys []key, k key, lineOf map[string]int) error {
+	for _, have := range keys {
 		if have.id == k.id {
 			return fmt.Errorf("same id as line %d; give each key its own", lineOf[have.id])
 		}
-		if other := have.secret(); subtle.ConstantTimeCompare(other[:], secret[:]) == 1 {
+		if same(have, k) {
 			return fmt.Errorf("same key as line %d; make a new one with openssl rand -base64 32", lineOf[have.id])
 		}
 	}
@@ -130,7 +151,7 @@ func validID(id string) bool {
 // String lists the key ids.
 func (r Keyring) String() string {
 	var b strings.Builder
-	for _, k := range r.keys {
+	for _, k := range *r.keys.Load() {
 		b.WriteString(" " + k.id)
 	}
 	return "keyring" + b.String()

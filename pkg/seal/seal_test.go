@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -201,4 +202,76 @@ func FuzzOpen(f *testing.F) {
 			t.Errorf("text with an error: %q", plain)
 		}
 	})
+}
+
+// A box follows the keys of its ring; keys that would lose what was just sealed are refused.
+func TestReplace(t *testing.T) {
+	t.Parallel()
+	first, second := "a:"+keyA+"\n", "b:"+keyB+"\n"
+	parse := func(text string) *seal.Keyring {
+		t.Helper()
+		ring, err := seal.ParseKeys([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ring
+	}
+	ring := parse(first)
+	box := ring.For("p")
+	old, sum := box.Seal([]byte("old"), nil), box.Sum([]byte("x"))
+	for what, next := range map[string]string{"the first key is gone": second, "another key under its id": "a:" + keyB + "\n"} {
+		if err := ring.Replace(parse(next)); err == nil || !strings.Contains(err.Error(), "a, under which") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if _, err := box.Open(old, nil); err != nil || box.SealID() != "a" {
+		t.Fatalf("refused, and not without effect: %v, %s", err, box.SealID())
+	}
+	if err := ring.Replace(parse(second + first)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := box.Open(old, nil); err != nil || string(got) != "old" {
+		t.Errorf("what the old key sealed: %q, %v", got, err)
+	}
+	newer := box.Seal([]byte("new"), nil)
+	if got, err := parse(second).For("p").Open(newer, nil); err != nil || string(got) != "new" || box.SealID() != "b" {
+		t.Errorf("what the new key sealed: %q, %v", got, err)
+	}
+	if sums := slices.Collect(box.Sums([]byte("x"))); len(sums) != 2 || sums[1] != sum {
+		t.Errorf("sums %x, want the old one %x last", sums, sum)
+	}
+	if ring.String() != "keyring b a" {
+		t.Errorf("%s", ring)
+	}
+}
+
+func TestReplaceWhileSealing(t *testing.T) {
+	t.Parallel()
+	first, second := "a:"+keyA+"\n", "b:"+keyB+"\n"
+	ring, err := seal.ParseKeys([]byte(first + second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	box := ring.For("p")
+	var sealing sync.WaitGroup
+	for range 4 {
+		sealing.Go(func() {
+			for range 2000 {
+				if _, err := box.Open(box.Seal([]byte("x"), nil), nil); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for i := range 200 {
+		next, err := seal.ParseKeys([]byte(map[bool]string{true: first + second, false: second + first}[i%2 == 0]))
+		if err == nil {
+			err = ring.Replace(next)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	sealing.Wait()
 }
