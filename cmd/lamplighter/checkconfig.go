@@ -36,10 +36,14 @@ func configFlag(c *cobra.Command, path *string) {
 
 // load reads the config file with the environment over it.
 func load(c *cobra.Command, path string) (config.Config, error) {
+	return loadFrom(c, path, func() (config.Config, error) { return config.Load(path, os.Environ()) })
+}
+
+func loadFrom(c *cobra.Command, path string, read func() (config.Config, error)) (config.Config, error) {
 	if path == "" {
 		return config.Config{}, usageError{fmt.Errorf("no config file: write %s --config FILE", c.CommandPath())}
 	}
-	cfg, err := config.Load(path, os.Environ())
+	cfg, err := read()
 	if err != nil {
 		return config.Config{}, usageError{err}
 	}

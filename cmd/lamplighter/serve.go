@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -21,6 +22,11 @@ func serveCommand() *cobra.Command {
 		Short: "Answer Envoy's checks until SIGTERM or SIGINT",
 		Long: `Opens the store, binds the listeners and answers Envoy's checks.
 
+When the config file changes, or one that it names (keys, client secret, certificates),
+it is read again: all of it is served from then on, or, if anything is wrong with it,
+nothing of it, and the log says what. listen, store, cache, app, provider.issuer,
+provider.client_id, sweep.enabled and sweep.max_in_flight are read at a start only.
+
 SIGTERM or SIGINT stops it: health turns to NOT_SERVING, checks and refreshes
 under way finish and are stored, then the process ends with 0. A second signal
 ends it at once.
@@ -30,11 +36,12 @@ Exit codes: 0 stopped, 1 could not start or failed, 2 wrong flags or config.`,
   LAMPLIGHTER_LISTEN_CHECK=127.0.0.1:9191 lamplighter serve --config lamplighter.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := load(c, path)
+			source := app.NewSource(path, os.Environ())
+			cfg, err := loadFrom(c, path, source.Load)
 			if err != nil {
 				return err
 			}
-			return serve(cfg)
+			return serve(cfg, source)
 		},
 	}
 	configFlag(c, &path)
@@ -43,7 +50,7 @@ Exit codes: 0 stopped, 1 could not start or failed, 2 wrong flags or config.`,
 
 var errSecondSignal = errors.New("stopped by a second signal before everything was finished")
 
-func serve(cfg config.Config) error {
+func serve(cfg config.Config, source *app.Source) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
@@ -55,7 +62,9 @@ func serve(cfg config.Config) error {
 	defer stop()
 	done := make(chan error, 1)
 	go func() {
-		a, err := app.New(cfg, app.Options{Log: telemetry.NewLogger(os.Stderr, cfg.Log.Level), Now: app.SteadyClock()})
+		level := new(slog.LevelVar)
+		level.Set(telemetry.Level(cfg.Log.Level))
+		a, err := app.New(cfg, app.Options{Log: telemetry.NewLogger(os.Stderr, level), Level: level, Source: source, Now: app.SteadyClock()})
 		if err == nil {
 			err = a.Run(ctx)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"reflect"
 	"time"
 
@@ -49,7 +50,7 @@ the copy failed, 2 wrong flags or config.`,
 			}
 			errOut := c.ErrOrStderr()
 			tell := teller{w: errOut, now: time.Now, told: time.Now()}
-			done, err := app.Copy(c.Context(), from, into, telemetry.NewLogger(errOut, "warn"), app.CopyWatch{
+			done, err := app.Copy(c.Context(), from, into, telemetry.NewLogger(errOut, slog.LevelWarn), app.CopyWatch{
 				Progress: tell.progress, Unreadable: tell.unreadable,
 			})
 			if err != nil {

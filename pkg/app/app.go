@@ -3,19 +3,20 @@ package app
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
-	"github.com/lamplighter/lamplighter/pkg/authz"
 	"github.com/lamplighter/lamplighter/pkg/config"
 	"github.com/lamplighter/lamplighter/pkg/lifecycle"
 	"github.com/lamplighter/lamplighter/pkg/refresh"
-	"github.com/lamplighter/lamplighter/pkg/rp"
+	"github.com/lamplighter/lamplighter/pkg/seal"
 	"github.com/lamplighter/lamplighter/pkg/session"
 	"github.com/lamplighter/lamplighter/pkg/sessioncache"
 	"github.com/lamplighter/lamplighter/pkg/store/redisstore"
@@ -34,6 +35,10 @@ const drainWithin = 6 * time.Second
 // Options of New that are not configuration.
 type Options struct {
 	Log *slog.Logger
+	// Level is that of Log, to follow log.level; nil: it stays as it is.
+	Level *slog.LevelVar
+	// Source is where the config comes from, to be followed; nil: it stays as it is.
+	Source *Source
 	// Transport carries the requests to the OP; nil: the relying party's own.
 	Transport http.RoundTripper
 	// Store replaces the configured one; nil: open what the config says. App does
@@ -47,22 +52,29 @@ type Options struct {
 // App is one lamplighter process. New, Listen, Start and Stop are called in
 // this order, each once, by one goroutine.
 type App struct {
-	cfg      config.Config
-	log      *slog.Logger
-	registry *prometheus.Registry
-	name     string // of this incarnation, among the replicas
+	cfg       config.Config // what is served
+	log       *slog.Logger
+	now       func() time.Time
+	transport http.RoundTripper // as in Options, and so are these two
+	level     *slog.LevelVar
+	source    *Source
+	registry  *prometheus.Registry
+	name      string // of this incarnation, among the replicas
 
 	shared    *redisstore.Store // nil: the store is this process's own
+	keys      *seal.Keyring
 	cache     *sessioncache.Cache
-	checks    *authz.Server
-	relying   *rp.RP
+	checks    front
+	relying   relying
 	life      *lifecycle.Lifecycle
 	refresher *refresh.Refresher
+	policy    atomic.Pointer[session.Policy]
+	metrics   metrics
 
-	certificate    certificate
+	certificate    atomic.Pointer[tls.Certificate] // of the Check listener
 	grpc           *grpc.Server
 	health         *health.Server
-	admin, metrics *http.Server
+	admin, scraped *http.Server
 
 	serving sync.WaitGroup // the listeners' goroutines
 	failed  chan error     // a listener that ended by itself
@@ -75,7 +87,10 @@ func New(cfg config.Config, o Options) (*App, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	a := &App{cfg: cfg, log: o.Log, name: rand.Text(), failed: make(chan error, 3)}
+	a := &App{cfg: cfg, log: o.Log, now: o.Now, transport: o.Transport, level: o.Level, source: o.Source, name: rand.Text(), failed: make(chan error, 3)}
+	if a.source != nil {
+		a.source.watch(cfg)
+	}
 	if err := a.build(o); err != nil {
 		return nil, errors.Join(err, a.undo.run(context.Background()))
 	}
@@ -83,14 +98,14 @@ func New(cfg config.Config, o Options) (*App, error) {
 }
 
 // CheckServer answers Envoy; for callers in the same process.
-func (a *App) CheckServer() authv3.AuthorizationServer { return a.checks }
+func (a *App) CheckServer() authv3.AuthorizationServer { return &a.checks }
 
 // AdminHandler is what the admin listener serves; for callers in the same process.
 func (a *App) AdminHandler() http.Handler { return a.admin.Handler }
 
 // Ready is nil once Checks can be answered: the provider has been reached once.
 // A provider that goes down later leaves it ready, since sessions live on.
-func (a *App) Ready() error { return a.relying.Ready() }
+func (a *App) Ready() error { return a.relying.Load().Ready() }
 
 // trouble is what operators should know of a process that is ready. A store that is
 // away leaves it ready: every replica would be taken out at once, with what needs no
@@ -114,7 +129,7 @@ func (a *App) Listen() error {
 	}
 	check, told := bound[0], []any{"check", a.cfg.Listen.Check, "check_addr", bound[0].Addr().String()}
 	a.serving.Go(func() { a.ended("check listener", a.grpc.Serve(check)) })
-	for i, server := range []*http.Server{a.admin, a.metrics}[:len(bound)-1] {
+	for i, server := range []*http.Server{a.admin, a.scraped}[:len(bound)-1] {
 		name, l := []string{"admin", "metrics"}[i], bound[i+1]
 		a.serving.Go(func() { a.ended(name+" listener", server.Serve(l)) })
 		a.undo.add("close "+name+" listener", func(context.Context) error { return server.Close() })
@@ -152,11 +167,15 @@ func (a *App) Start() {
 		running.Go(func() { a.shared.Run(ctx, a.cache.Changed, lost) })
 	}
 	running.Go(func() { a.life.Run(ctx) })
+	if a.source != nil {
+		running.Go(func() { a.follow(ctx, a.source) })
+	}
+	party, swept := a.relying.Load(), a.cfg.Sweep.Enabled
 	running.Go(func() {
-		if a.relying.Run(ctx) == nil && a.Ready() == nil {
+		if party.Run(ctx) == nil && a.Ready() == nil {
 			a.setServing()
 		}
-		if a.cfg.Sweep.Enabled { // not before: what nobody can be asked for is no failure of a session
+		if swept { // not before: what nobody can be asked for is no failure of a session
 			a.refresher.Run(ctx)
 		}
 	})

@@ -48,7 +48,8 @@ func TestSteadyClockIsTheWallClock(t *testing.T) {
 func TestProfilesOfTheConfig(t *testing.T) {
 	t.Parallel()
 	named := func(profile, replay string) (session.Profile, error) {
-		return providerProfile(config.Provider{Profile: profile, Replay: replay})
+		s, err := settingsOf(config.Config{Provider: config.Provider{Profile: profile, Replay: replay}})
+		return s.profile, err
 	}
 	schema, err := config.Schema()
 	if err != nil {

@@ -22,7 +22,8 @@ import (
 func operatorOf(t *testing.T, s lifecycle.Store) operator {
 	t.Helper()
 	cache, err := sessioncache.New(sessioncache.Options{
-		Store: s, MaxBytes: 1 << 20, Life: time.Minute, Encode: func(session.Session) (any, int64) { return nil, 0 },
+		Store: s, MaxBytes: 1 << 20, Life: time.Minute,
+		Settings: sessioncache.Settings{Encode: func(session.Session) (any, int64) { return nil, 0 }},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -30,12 +31,16 @@ func operatorOf(t *testing.T, s lifecycle.Store) operator {
 	t.Cleanup(cache.Close)
 	log := slog.New(slog.DiscardHandler)
 	life := lifecycle.New(lifecycle.Options{
-		Store: s, Cache: cache, Idle: time.Hour, Log: log, Metrics: lifecycle.NewMetrics(prometheus.NewRegistry()),
-		Revoker: revokeFunc(func(context.Context, session.RefreshToken) error { return nil }),
+		Store: s, Cache: cache, Settings: lifecycle.Settings{Idle: time.Hour}, Log: log, Metrics: lifecycle.NewMetrics(prometheus.NewRegistry()),
+		Revoker: noRevoker{},
 	})
 	t.Cleanup(func() { _ = life.Close(context.Background()) })
-	return operator{store: s, life: life, app: "a", provider: "p", log: log, now: time.Now}
+	return operator{store: s, life: life, policy: func() session.Policy { return session.Policy{} }, app: "a", provider: "p", log: log, now: time.Now}
 }
+
+type noRevoker struct{}
+
+func (noRevoker) Revoke(context.Context, session.RefreshToken) error { return nil }
 
 func signIn(t *testing.T, s store.Store, user string, edit ...func(*session.Session)) session.ID {
 	t.Helper()

@@ -19,7 +19,7 @@ type operator struct {
 	store     lifecycle.Store
 	life      *lifecycle.Lifecycle
 	refresher *refresh.Refresher
-	policy    session.Policy
+	policy    func() session.Policy
 	app       string // whose users are meant
 	provider  string // issuer
 	log       *slog.Logger
@@ -45,7 +45,7 @@ func (o operator) View(ctx context.Context, id session.ID) (admin.Session, error
 	if err != nil {
 		return admin.Session{}, err
 	}
-	return liveView(r, o.life.LastUse(r), o.policy, o.now()), nil
+	return liveView(r, o.life.LastUse(r), o.policy(), o.now()), nil
 }
 
 // Refresh implements admin.Sessions.

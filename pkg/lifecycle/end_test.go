@@ -80,7 +80,7 @@ func TestEndOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &recorder{Store: faultstore.New(memstore.New())}
 		life := lifecycle.New(lifecycle.Options{
-			Store: e, Cache: e, Revoker: e, Idle: idle, Log: slog.New(slog.DiscardHandler), Metrics: lifecycle.NewMetrics(prometheus.NewRegistry()),
+			Store: e, Cache: e, Revoker: e, Settings: lifecycle.Settings{Idle: idle}, Log: slog.New(slog.DiscardHandler), Metrics: lifecycle.NewMetrics(prometheus.NewRegistry()),
 		})
 		s := (&rig{}).newSession()
 		if err := life.Create(t.Context(), s); err != nil {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/session"
@@ -34,10 +35,7 @@ type Options struct {
 	Store   Store
 	Cache   Cache
 	Revoker Revoker
-	Idle    time.Duration // a session not used for so long ends
-	// SharedGrant: at this OP revoking one session's token ends the user's other
-	// sessions too, so it waits for the last of them.
-	SharedGrant bool
+	Settings
 	// Changed is called after the due index may have an earlier entry.
 	Changed func()
 	Log     *slog.Logger
@@ -45,9 +43,18 @@ type Options struct {
 	Now     func() time.Time
 }
 
+// Settings are what [Lifecycle.Configure] may change.
+type Settings struct {
+	Idle time.Duration // a session not used for so long ends
+	// SharedGrant: at this OP revoking one session's token ends the user's other
+	// sessions too, so it waits for the last of them.
+	SharedGrant bool
+}
+
 // Lifecycle is safe for concurrent use.
 type Lifecycle struct {
 	opts    Options
+	now     atomic.Pointer[Settings]
 	uses    useMap
 	started time.Time
 
@@ -71,8 +78,14 @@ func New(o Options) *Lifecycle {
 	}
 	l := &Lifecycle{opts: o, started: o.Now(), revoking: make(chan struct{}, maxRevoking)}
 	l.stop, l.cancel = context.WithCancel(context.Background())
+	l.Configure(o.Settings)
 	return l
 }
+
+// Configure is for what is asked from now on.
+func (l *Lifecycle) Configure(s Settings) { l.now.Store(&s) }
+
+func (l *Lifecycle) idle() time.Duration { return l.now.Load().Idle }
 
 // Create makes a new session durable and visible.
 func (l *Lifecycle) Create(ctx context.Context, s session.Session) error {
@@ -134,7 +147,7 @@ func (l *Lifecycle) revoke(s session.Session) {
 		defer func() { <-l.revoking }()
 	case <-l.stop.Done():
 	}
-	if l.opts.SharedGrant && l.needed(s) {
+	if l.now.Load().SharedGrant && l.needed(s) {
 		l.opts.Log.Debug("refresh token was not revoked, another session of the user stands on the same grant", "session", s.ID)
 		return
 	}

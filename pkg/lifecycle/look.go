@@ -35,7 +35,7 @@ func (l *Lifecycle) Over(r store.Record) *session.EndedError {
 	case !now.Before(r.Session.EndsAt):
 		return &session.EndedError{Reason: session.ReasonAbsolute, At: r.Session.EndsAt, History: r.History}
 	case last.Before(l.idleBefore(now)):
-		return &session.EndedError{Reason: session.ReasonIdle, At: last.Add(l.opts.Idle), History: r.History}
+		return &session.EndedError{Reason: session.ReasonIdle, At: last.Add(l.idle()), History: r.History}
 	}
 	return nil
 }

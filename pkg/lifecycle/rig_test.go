@@ -68,8 +68,10 @@ func newRigOver(t *testing.T, mem *memstore.Store, faulty *faultstore.Store, see
 	}
 	var err error
 	r.cache, err = sessioncache.New(sessioncache.Options{
-		Store: r.store, Policy: session.Policy{Threshold: 300 * time.Second}, MaxBytes: 16 << 20, Life: 5 * time.Minute,
-		Encode: func(session.Session) (any, int64) { return nil, 0 },
+		Store: r.store, MaxBytes: 16 << 20, Life: 5 * time.Minute,
+		Settings: sessioncache.Settings{
+			Policy: session.Policy{Threshold: 300 * time.Second}, Encode: func(session.Session) (any, int64) { return nil, 0 },
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +80,7 @@ func newRigOver(t *testing.T, mem *memstore.Store, faulty *faultstore.Store, see
 	changes := 0
 	r.changed = func() int { mu.Lock(); defer mu.Unlock(); return changes }
 	o := lifecycle.Options{
-		Store: seen, Cache: r.cache, Revoker: r.revoker, Idle: idle, Metrics: lifecycle.NewMetrics(r.reg),
+		Store: seen, Cache: r.cache, Revoker: r.revoker, Settings: lifecycle.Settings{Idle: idle}, Metrics: lifecycle.NewMetrics(r.reg),
 		Log:     slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Changed: func() { mu.Lock(); defer mu.Unlock(); changes++ },
 	}

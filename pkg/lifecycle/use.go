@@ -84,10 +84,10 @@ const returnGrace = 10 * time.Minute
 
 // idleBefore: a session last used before it is idle at now.
 func (l *Lifecycle) idleBefore(now time.Time) time.Time {
-	if now.Before(l.started.Add(min(returnGrace, l.opts.Idle))) {
+	if now.Before(l.started.Add(min(returnGrace, l.idle()))) {
 		return time.Time{}
 	}
-	return now.Add(-l.opts.Idle)
+	return now.Add(-l.idle())
 }
 
 // Use records that a request uses v's session at now, unless the session is
@@ -110,10 +110,10 @@ func (l *Lifecycle) Use(ctx context.Context, v *session.View, now time.Time) err
 			return fmt.Errorf("read last use: %w", err)
 		}
 		if last = session.Later(last, r.Used); last.Before(l.idleBefore(now)) {
-			return l.over(ctx, id, session.ReasonIdle, store.Cond{UnusedSince: now.Add(-l.opts.Idle)})
+			return l.over(ctx, id, session.ReasonIdle, store.Cond{UnusedSince: now.Add(-l.idle())})
 		}
 	}
-	if now.After(last.Add(l.opts.Idle-2*FlushEvery)) && now.Sub(last) >= noteEvery {
+	if now.After(last.Add(l.idle()-2*FlushEvery)) && now.Sub(last) >= noteEvery {
 		// The next flush may come after the idle end as another reader sees it. A
 		// use that could not be written is none: the next request must write its own.
 		if err := l.opts.Store.Touch(ctx, map[session.ID]time.Time{id: now}); err != nil {
@@ -180,7 +180,7 @@ func (l *Lifecycle) flush(ctx context.Context) error {
 		if at, ok := batch[id]; ok && at.Equal(u.at) {
 			u.flushed = true
 		}
-		return u, !u.flushed || now.Sub(u.at) < l.opts.Idle
+		return u, !u.flushed || now.Sub(u.at) < l.idle()
 	})
 	l.opts.Changed()
 	return nil

@@ -20,7 +20,7 @@ type load struct {
 // provider really gives, or how many there are; again only when that changes.
 type fit struct{ told []string }
 
-func (f *fit) tell(o Options, l load) {
+func (f *fit) tell(o *Settings, l load, log *slog.Logger) {
 	if l.sessions == 0 {
 		return
 	}
@@ -37,7 +37,7 @@ func (f *fit) tell(o Options, l load) {
 		level = slog.LevelInfo
 	}
 	w := o.Policy.Window(refreshableFor(l.least))
-	o.Log.Log(context.Background(), level, "settings do not fit the access tokens", "why", why,
+	log.Log(context.Background(), level, "settings do not fit the access tokens", "why", why,
 		"access_token_life", l.least, "mean_access_token_life", l.mean, "active_sessions", l.sessions, "needed_per_second", l.needed,
 		"token_refresh_threshold", o.Policy.Threshold, "due_before_expiry", w.Exp.Sub(w.DueAt), "refresh_deadline", o.Deadline,
 		"check_interval", o.Sweep.CheckInterval, "active_within", o.Sweep.ActiveWithin, "sweep_rate", o.Sweep.Rate)
@@ -47,7 +47,7 @@ const thresholdCut = "token_refresh_threshold is more than a third of a token's 
 
 // misfits lists what does not fit. check_interval never is a reason: the sweep
 // wakes for the earliest token that is due, however long the interval.
-func misfits(o Options, l load) (why []string) {
+func misfits(o *Settings, l load) (why []string) {
 	w := o.Policy.Window(refreshableFor(l.least))
 	due := w.ExpiredAt.Sub(w.DueAt)
 	say := func(is bool, what string) {
@@ -78,10 +78,10 @@ func (r *Refresher) watchNeed(ctx context.Context) {
 
 // need works out how many starts a second the active sessions ask for.
 func (r *Refresher) need(now time.Time) {
-	n, mean, least := r.opts.Sessions.Active(now.Add(-r.opts.Sweep.ActiveWithin))
-	l := load{sessions: n, mean: mean, least: least, needed: neededRate(n, mean, r.opts.Policy)}
+	n, mean, least := r.opts.Sessions.Active(now.Add(-r.settings().Sweep.ActiveWithin))
+	l := load{sessions: n, mean: mean, least: least, needed: neededRate(n, mean, r.settings().Policy)}
 	r.opts.Metrics.neededRate.Set(l.needed)
-	r.fit.tell(r.opts, l)
+	r.fit.tell(r.settings(), l, r.opts.Log)
 }
 
 // neededRate is max(N/(L−A−S/2), N/(A+S+60)) a second.

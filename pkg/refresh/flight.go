@@ -40,6 +40,7 @@ type flight struct {
 	id       session.ID
 	by       string
 	rev      session.Revision // to be replaced; the flight's own
+	set      *Settings        // from when it begins to its end: its deadline is the one that others are told
 	answered chan struct{}
 	once     sync.Once
 	view     *session.View
@@ -88,6 +89,7 @@ func (r *Refresher) fly(f *flight, v *session.View) {
 	r.opts.Metrics.inFlight.Inc()
 	release := sync.OnceFunc(func() { r.opts.Metrics.inFlight.Dec(); <-r.slots })
 	defer release()
+	f.set = r.settings()
 	started := r.opts.Now()
 	permit, until := r.gate.enter(started)
 	if permit == nil {
@@ -106,7 +108,7 @@ func (r *Refresher) fly(f *flight, v *session.View) {
 		}
 	}()
 	// A flight belongs to no caller: nobody's hang-up may cancel a POST that spends a token.
-	ctx, cancel := newBudget(r.opts.Deadline)
+	ctx, cancel := newBudget(f.set.Deadline)
 	defer cancel()
 
 	rec, a, err := r.begin(ctx, f, v)
@@ -121,11 +123,11 @@ func (r *Refresher) fly(f *flight, v *session.View) {
 		r.restore(f, rec, a, v)
 		return
 	}
-	if a.InDoubt && r.opts.Profile.Replay == session.ReplayNever { // to the session, the same as one without an answer
-		r.apply(f, rec, a, r.effectOf(session.Answer{Class: session.Unknown, Sent: true}, rec, a))
+	if a.InDoubt && f.set.Profile.Replay == session.ReplayNever { // to the session, the same as one without an answer
+		r.apply(f, rec, a, r.effectOf(f, session.Answer{Class: session.Unknown, Sent: true}, rec, a))
 		return
 	}
-	if r.opts.Profile.EndsAccess {
+	if f.set.Profile.EndsAccess {
 		r.opts.Cache.Publish(rec) // from now on readers wait
 	}
 	defer r.recovered(f, rec, a)
@@ -143,13 +145,13 @@ func (r *Refresher) fly(f *flight, v *session.View) {
 func (r *Refresher) land(f *flight, rec store.Record, a store.Attempt, ans session.Answer, started time.Time) {
 	if ans.Class == session.Renewed {
 		r.opts.Metrics.latency.Observe(r.opts.Now().Sub(started).Seconds())
-		r.commit(f, rec, a, rec.Session.Renew(ans.Grant, r.opts.Policy))
+		r.commit(f, rec, a, rec.Session.Renew(ans.Grant, f.set.Policy))
 		return
 	}
 	r.opts.Metrics.failed.WithLabelValues(ans.Class.String()).Inc()
 	r.opts.Log.Log(context.Background(), level(ans.Class), "token refresh failed", "session", f.id, "class", ans.Class.String(), "sent", ans.Sent,
 		"by", f.by, "failures", rec.Failures+1, "in_doubt", a.InDoubt, "retry_after", ans.RetryAfter, "error", ans.Err)
-	r.apply(f, rec, a, r.effectOf(ans, rec, a))
+	r.apply(f, rec, a, r.effectOf(f, ans, rec, a))
 }
 
 // level is louder for what does not heal without an operator.
@@ -170,12 +172,12 @@ func (r *Refresher) recovered(f *flight, rec store.Record, a store.Attempt) {
 	}
 	r.opts.Log.Error("token refresh panicked", "session", f.id, "stack", string(debug.Stack()))
 	r.opts.Metrics.failed.WithLabelValues(session.Unknown.String()).Inc()
-	r.apply(f, rec, a, r.effectOf(session.Answer{Class: session.Unknown, Sent: true}, rec, a))
+	r.apply(f, rec, a, r.effectOf(f, session.Answer{Class: session.Unknown, Sent: true}, rec, a))
 }
 
-func (r *Refresher) effectOf(ans session.Answer, rec store.Record, a store.Attempt) effect {
-	now, w := r.opts.Now(), r.opts.Policy.Window(rec.Session)
-	return effectOf(r.opts.Profile, ans, a, w, now, backoff(rec.Failures+1, now, w.Exp))
+func (r *Refresher) effectOf(f *flight, ans session.Answer, rec store.Record, a store.Attempt) effect {
+	now, w := r.opts.Now(), f.set.Policy.Window(rec.Session)
+	return effectOf(f.set.Profile, ans, a, w, now, backoff(rec.Failures+1, now, w.Exp))
 }
 
 // begin opens the attempt. The flight map makes this flight the only one of its
@@ -200,8 +202,8 @@ func (r *Refresher) begin(ctx budget, f *flight, v *session.View) (store.Record,
 		return store.Record{}, store.Attempt{}, err
 	}
 	in := store.Intent{
-		Owner: r.opts.Owner, Lease: r.opts.Lease, Deadline: r.opts.Deadline, By: f.by, Force: f.by == byOperator,
-		ReplayAt: replayAt(r.opts.Profile, r.opts.Policy.Window(v.Session), now, backoff(1, now, v.Session.Token.Exp()), v.InDoubt),
+		Owner: r.opts.Owner, Lease: f.set.Lease, Deadline: f.set.Deadline, By: f.by, Force: f.by == byOperator,
+		ReplayAt: replayAt(f.set.Profile, f.set.Policy.Window(v.Session), now, backoff(1, now, v.Session.Token.Exp()), v.InDoubt),
 	}
 	_, _ = rand.Read(in.AttemptID[:])
 	for poll := busyPoll; ; poll = min(2*poll, busyPollMax) {
@@ -229,7 +231,7 @@ func (r *Refresher) confirm(ctx budget, f *flight, a store.Attempt) error {
 	var err error
 	if a.InDoubt {
 		if pause(ctx, retryMax) {
-			err = r.opts.Store.Extend(ctx, a, r.opts.Lease)
+			err = r.opts.Store.Extend(ctx, a, f.set.Lease)
 		}
 	}
 	if err == nil && ctx.over() {

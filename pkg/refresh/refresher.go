@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/session"
@@ -44,15 +45,10 @@ type Sessions interface {
 type Options struct {
 	Store    Store
 	Provider TokenEndpoint
-	Profile  session.Profile // of Provider
 	Cache    Cache
 	Sessions Sessions
-	Policy   session.Policy
-	Jitter   time.Duration // a request's flight waits up to this long before it begins
-	Deadline time.Duration // of a flight, from before its first Begin
-	Lease    time.Duration
 	Owner    string // this process incarnation, unique
-	Sweep    SweepOptions
+	Settings
 	// MaxInFlight caps the token requests of this process, whoever asked.
 	MaxInFlight int
 	Log         *slog.Logger
@@ -60,9 +56,20 @@ type Options struct {
 	Now         func() time.Time // nil: time.Now; for clock-step tests
 }
 
+// Settings are what [Refresher.Configure] may change.
+type Settings struct {
+	Profile  session.Profile // of the provider
+	Policy   session.Policy
+	Jitter   time.Duration // a request's flight waits up to this long before it begins
+	Deadline time.Duration // of a flight, from before its first Begin
+	Lease    time.Duration
+	Sweep    SweepOptions
+}
+
 // Refresher is safe for concurrent use.
 type Refresher struct {
 	opts  Options
+	now   atomic.Pointer[Settings]
 	slots chan struct{}
 	gate  *gate
 	pace  *rate.Limiter
@@ -82,17 +89,29 @@ func New(o Options) *Refresher {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	o.Metrics.configuredRate.Set(float64(o.Sweep.Rate))
-	return &Refresher{
+	r := &Refresher{
 		opts:     o,
 		slots:    make(chan struct{}, o.MaxInFlight),
 		gate:     newGate(o.Now, o.Log, o.Metrics),
-		pace:     rate.NewLimiter(rate.Limit(o.Sweep.Rate), 1),
+		pace:     rate.NewLimiter(0, 1),
 		kick:     make(chan struct{}, 1),
 		flights:  make(map[session.ID]*flight),
 		stopping: make(chan struct{}),
 	}
+	r.Configure(o.Settings)
+	return r
 }
+
+// Configure is for what begins from now on; what is under way may go by the old
+// settings or the new.
+func (r *Refresher) Configure(s Settings) {
+	r.now.Store(&s)
+	r.pace.SetLimit(rate.Limit(s.Sweep.Rate))
+	r.opts.Metrics.configuredRate.Set(float64(s.Sweep.Rate))
+	r.Kick()
+}
+
+func (r *Refresher) settings() *Settings { return r.now.Load() }
 
 // Start sees to it that a flight for v's revision is under way; it never blocks.
 // While all slots are taken it does nothing: a later request, or the sweep,
@@ -167,10 +186,10 @@ func (r *Refresher) join(id session.ID, v *session.View, by string, waiters int)
 }
 
 func (r *Refresher) jitter() time.Duration {
-	if r.opts.Jitter <= 0 {
-		return 0
+	if d := r.settings().Jitter; d > 0 {
+		return rand.N(d)
 	}
-	return rand.N(r.opts.Jitter)
+	return 0
 }
 
 // queue takes a slot. Time spent here is no attempt and no failure. Who waits

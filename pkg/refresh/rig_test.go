@@ -130,21 +130,23 @@ func newRig(t testing.TB, set setup) *rig {
 	log := slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
 	r.cache, err = sessioncache.New(sessioncache.Options{
-		Store: r.store, Policy: r.policy, MaxBytes: 64 << 20, Life: 5 * time.Minute, Encode: set.encode,
-		EndsAccess: profile.EndsAccess,
+		Store: r.store, MaxBytes: 64 << 20, Life: 5 * time.Minute,
+		Settings: sessioncache.Settings{Policy: r.policy, Encode: set.encode, EndsAccess: profile.EndsAccess},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.life = lifecycle.New(lifecycle.Options{
-		Store: r.store, Cache: r.cache, Revoker: r.rev, Idle: set.idle, Log: log,
+		Store: r.store, Cache: r.cache, Revoker: r.rev, Settings: lifecycle.Settings{Idle: set.idle}, Log: log,
 		Metrics: lifecycle.NewMetrics(r.reg), Changed: func() { r.ref.Kick() },
 	})
 	r.ref = refresh.New(refresh.Options{
-		Store: r.store, Provider: r.op, Profile: profile, Cache: r.cache, Sessions: r.life, Policy: r.policy,
-		Jitter: set.jitter, Deadline: set.deadline, Lease: 3 * time.Second, Owner: set.owner, MaxInFlight: set.inFlight,
-		Sweep: refresh.SweepOptions{CheckInterval: set.checkInterval, ActiveWithin: set.activeWithin, Rate: set.rate},
-		Log:   log, Metrics: refresh.NewMetrics(r.reg),
+		Store: r.store, Provider: r.op, Cache: r.cache, Sessions: r.life, Owner: set.owner, MaxInFlight: set.inFlight,
+		Settings: refresh.Settings{
+			Profile: profile, Policy: r.policy, Jitter: set.jitter, Deadline: set.deadline, Lease: 3 * time.Second,
+			Sweep: refresh.SweepOptions{CheckInterval: set.checkInterval, ActiveWithin: set.activeWithin, Rate: set.rate},
+		},
+		Log: log, Metrics: refresh.NewMetrics(r.reg),
 	})
 	return r
 }

@@ -63,9 +63,9 @@ func (r *Refresher) Run(ctx context.Context) {
 // sleepUntil is how long to sleep for the earliest due time; zero: none is known.
 func (r *Refresher) sleepUntil(next time.Time) time.Duration {
 	if next.IsZero() {
-		return r.opts.Sweep.CheckInterval
+		return r.settings().Sweep.CheckInterval
 	}
-	return max(0, min(r.opts.Sweep.CheckInterval, next.Sub(r.opts.Now())))
+	return max(0, min(r.settings().Sweep.CheckInterval, next.Sub(r.opts.Now())))
 }
 
 // sweep starts what is due now and returns the earliest due time that remains.
@@ -74,7 +74,8 @@ func (r *Refresher) sweep(ctx context.Context) (next time.Time) {
 	if until, shut := r.gate.shut(now); shut {
 		return until
 	}
-	page, next, err := r.opts.Store.Due(ctx, now, now.Add(-r.opts.Sweep.ActiveWithin-r.opts.Sweep.UseLag), duePage)
+	used := r.settings().Sweep.ActiveWithin + r.settings().Sweep.UseLag
+	page, next, err := r.opts.Store.Due(ctx, now, now.Add(-used), duePage)
 	if ctx.Err() == nil {
 		r.tellReading(err)
 	}

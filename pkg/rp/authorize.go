@@ -33,5 +33,6 @@ func (p *RP) login(w http.ResponseWriter, r *http.Request) {
 		params = append(params, oauth2.SetAuthURLParam(name, value))
 	}
 	params = append(params, oidc.Nonce(a.nonce.Reveal()), oauth2.S256ChallengeOption(a.verifier.Reveal()))
-	redirect(w, http.StatusFound, op.authorize.AuthCodeURL(a.state.Reveal(), params...))
+	request := oauth2.Config{ClientID: p.opts.ClientID, Endpoint: op.endpoint, Scopes: p.opts.Scopes, RedirectURL: p.redirectURI()}
+	redirect(w, http.StatusFound, request.AuthCodeURL(a.state.Reveal(), params...))
 }

@@ -124,7 +124,7 @@ func (p *RP) exchange(ctx context.Context, op *provider, a attempt, code session
 		}
 		p.exchanges.finish(x, time.Now())
 	}()
-	r := p.post(ctx, op.token, url.Values{
+	r := p.post(ctx, op.endpoint.TokenURL, url.Values{
 		"grant_type":    {"authorization_code"},
 		"code":          {code.Reveal()},
 		"redirect_uri":  {p.redirectURI()},

@@ -84,8 +84,13 @@ type RP struct {
 	origin string // of ExternalURL, as browsers write it in Origin
 	secret clientSecret
 	box    *seal.Box
-	client *http.Client
 	layout *template.Template
+	*lasting
+}
+
+// lasting is what outlives a change of the options.
+type lasting struct {
+	client *http.Client
 
 	found   atomic.Pointer[provider] // nil until discovered
 	trouble atomic.Pointer[string]   // why it is not
@@ -99,6 +104,24 @@ type RP struct {
 // New checks the options and reads the client secret. It does no network I/O:
 // Run finds the provider.
 func New(o Options) (*RP, error) {
+	if o.Transport == nil {
+		o.Transport = oneTimeTransport()
+	}
+	never := "provider not asked yet"
+	l := &lasting{client: clientOf(o.Transport)}
+	l.trouble.Store(&never)
+	return newRP(o, l)
+}
+
+// Next is the RP of the same client at the same OP, with other options: of o, Issuer,
+// ClientID and Transport stay what they are. What is known of the OP, and which codes
+// were used, it shares with p, whose Close is then that of both.
+func (p *RP) Next(o Options) (*RP, error) {
+	o.Issuer, o.ClientID, o.Transport = p.opts.Issuer, p.opts.ClientID, p.opts.Transport
+	return newRP(o, p.lasting)
+}
+
+func newRP(o Options, l *lasting) (*RP, error) {
 	origin, err := o.check()
 	if err != nil {
 		return nil, fmt.Errorf("set up relying party: %w", err)
@@ -106,19 +129,13 @@ func New(o Options) (*RP, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	p := &RP{opts: o, origin: origin, box: o.Keyring.For("login"), layout: newLayout()}
+	p := &RP{opts: o, origin: origin, box: o.Keyring.For("login"), layout: newLayout(), lasting: l}
 	if o.AuthStyle != AuthPublic {
 		p.secret.read = o.ClientSecret
 		if p.secret.current, err = o.ClientSecret(); err != nil {
 			return nil, fmt.Errorf("read client secret: %w", err)
 		}
 	}
-	if o.Transport == nil {
-		p.opts.Transport = oneTimeTransport()
-	}
-	p.client = clientOf(p.opts.Transport)
-	never := "provider not asked yet"
-	p.trouble.Store(&never)
 	return p, nil
 }
 

@@ -19,8 +19,7 @@ const (
 
 // provider is what discovery told (OIDC Discovery section 3). It is immutable.
 type provider struct {
-	authorize  oauth2.Config // for the authorization request only
-	token      string
+	endpoint   oauth2.Endpoint
 	revocation string   // empty: none
 	endSession *url.URL // nil: none
 	saysIssuer bool     // RFC 9207: the callback must carry iss
@@ -98,11 +97,7 @@ func (p *RP) discover(ctx context.Context) (*provider, error) {
 		}
 	}
 	found := &provider{
-		authorize: oauth2.Config{
-			ClientID: p.opts.ClientID, Endpoint: endpoint, Scopes: p.opts.Scopes,
-			RedirectURL: p.redirectURI(),
-		},
-		token: endpoint.TokenURL, revocation: m.Revocation, saysIssuer: m.SaysIssuer,
+		endpoint: endpoint, revocation: m.Revocation, saysIssuer: m.SaysIssuer,
 	}
 	if m.EndSession != "" {
 		found.endSession, _ = url.Parse(m.EndSession)

@@ -40,7 +40,7 @@ func (p *RP) Refresh(ctx context.Context, s session.Session) session.Answer {
 	if s.Provider != p.opts.Issuer { // the configuration changed: not the token's provider any more
 		return session.Answer{Class: session.Refused, Err: errors.New("session was begun at another provider")}
 	}
-	r := p.post(ctx, op.token, url.Values{
+	r := p.post(ctx, op.endpoint.TokenURL, url.Values{
 		"grant_type":    {"refresh_token"},
 		"refresh_token": {s.Token.Refresh.Reveal()},
 	})

@@ -21,8 +21,7 @@ type View struct {
 	Used time.Time
 	// Headers is what the Check front prepared from Session; opaque to everybody else.
 	Headers any
-	// Epoch is when the view was made, in the cache's count; see
-	// sessioncache.Options.Coherent.
+	// Epoch is when the view was made, in a count of the cache's own.
 	Epoch uint64
 	// Size is what the view costs the cache, in bytes.
 	Size int64

@@ -23,14 +23,10 @@ type Getter interface {
 
 // Options of New; all but EndsAccess and Coherent are required.
 type Options struct {
-	Store  Getter
-	Policy session.Policy
-	// Encode prepares View.Headers from a session and tells their size in bytes.
-	Encode   func(session.Session) (headers any, size int64)
+	Store    Getter
 	MaxBytes int64         // memory limit; the cost of a view is its bytes
 	Life     time.Duration // of an entry
-	// EndsAccess: at this OP a refresh ends the old access token.
-	EndsAccess bool
+	Settings
 	// Coherent tells whether the cache hears what other processes change, and since
 	// when: the epoch is another whenever something may have gone unheard. While it
 	// does not hear, nothing is served from the cache. Nil: there are no others.
@@ -41,9 +37,25 @@ type Options struct {
 	Lost func(left store.Record, newer *session.View)
 }
 
+// Settings are what [Cache.Configure] may change: how a View is made.
+type Settings struct {
+	Policy session.Policy
+	// Encode prepares View.Headers from a session and tells their size in bytes.
+	Encode func(session.Session) (headers any, size int64)
+	// EndsAccess: at this OP a refresh ends the old access token.
+	EndsAccess bool
+}
+
+// settings are counted: a View of older ones is not served.
+type settings struct {
+	Settings
+	count uint64
+}
+
 // Cache holds Views. It is safe for concurrent use.
 type Cache struct {
 	opts  Options
+	now   atomic.Pointer[settings]
 	views *ristretto.Cache[uint64, *session.View]
 	ended endedSet
 	// changes counts what other processes have told, by the first byte of the ID.
@@ -56,6 +68,7 @@ func New(o Options) (*Cache, error) {
 		o.Coherent = func() (uint64, bool) { return 0, true }
 	}
 	c := &Cache{opts: o, ended: endedSet{keep: o.Life + endedGrace}}
+	c.now.Store(&settings{Settings: o.Settings})
 	var err error
 	c.views, err = ristretto.NewCache(&ristretto.Config[uint64, *session.View]{
 		NumCounters: max(1000, o.MaxBytes/viewBytes*10), // ten a view, as ristretto advises
@@ -71,6 +84,18 @@ func New(o Options) (*Cache, error) {
 		return nil, fmt.Errorf("start session cache: %w", err)
 	}
 	return c, nil
+}
+
+// Configure is for Views that are made from now on; none of before is served any more.
+// It is called by one goroutine at a time.
+func (c *Cache) Configure(s Settings) { c.now.Store(&settings{s, c.now.Load().count + 1}) }
+
+// epoch is another whenever that of Coherent is, or the settings are: it holds both
+// counts.
+func (c *Cache) epoch() (epoch uint64, coherent bool) {
+	settings := c.now.Load().count
+	epoch, coherent = c.opts.Coherent()
+	return settings<<32 | epoch&(1<<32-1), coherent
 }
 
 // supersede puts v, which ristretto has rejected, in the place of an older
@@ -89,7 +114,7 @@ func (c *Cache) Close() { c.views.Close() }
 // Get returns the session's view, from the cache or from the store. The errors
 // are the store's; a session that Forget was told of is ErrEnded.
 func (c *Cache) Get(ctx context.Context, id session.ID) (*session.View, error) {
-	epoch, coherent := c.opts.Coherent()
+	epoch, coherent := c.epoch()
 	v, ok := c.views.Get(key(id))
 	if ok && v.Session.ID == id && coherent && v.Epoch == epoch {
 		if c.ended.has(id) {
@@ -144,7 +169,7 @@ func (c *Cache) Remembered(id session.ID) *session.View {
 // Publish makes r what Get answers with, unless a newer revision is there
 // already, and returns r's view whether or not the cache took it.
 func (c *Cache) Publish(r store.Record) *session.View {
-	epoch, _ := c.opts.Coherent()
+	epoch, _ := c.epoch()
 	return c.publish(r, epoch)
 }
 
@@ -161,13 +186,14 @@ func (c *Cache) publish(r store.Record, epoch uint64) *session.View {
 func (c *Cache) View(r store.Record) *session.View { return c.view(r, 0) }
 
 func (c *Cache) view(r store.Record, epoch uint64) *session.View {
-	headers, size := c.opts.Encode(r.Session)
+	now := c.now.Load()
+	headers, size := now.Encode(r.Session)
 	v := &session.View{
 		Session:   r.Session,
-		Window:    c.opts.Policy.Window(r.Session),
+		Window:    now.Policy.Window(r.Session),
 		NotBefore: r.NotBefore,
 		InDoubt:   r.InDoubt || r.Attempt != nil, // should the attempt's owner be dead, the next one is a replay
-		Renewing:  c.opts.EndsAccess && r.Attempt != nil,
+		Renewing:  now.EndsAccess && r.Attempt != nil,
 		LastClass: r.LastClass,
 		Used:      r.Used,
 		Headers:   headers,

@@ -43,8 +43,11 @@ func playSized(t *testing.T, maxBytes, headers int64, f func(*rig)) {
 		r := &rig{t: t, mem: mem, store: faultstore.New(mem)}
 		var err error
 		r.cache, err = sessioncache.New(sessioncache.Options{
-			Store: r.store, Policy: session.Policy{Threshold: 300 * time.Second}, MaxBytes: maxBytes, Life: life,
-			Encode: func(s session.Session) (any, int64) { return "for " + s.ID.String(), headers },
+			Store: r.store, MaxBytes: maxBytes, Life: life,
+			Settings: sessioncache.Settings{
+				Policy: session.Policy{Threshold: 300 * time.Second},
+				Encode: func(s session.Session) (any, int64) { return "for " + s.ID.String(), headers },
+			},
 		})
 		if err != nil {
 			t.Fatal(err)

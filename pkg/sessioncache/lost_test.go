@@ -32,7 +32,7 @@ func TestALostRecord(t *testing.T) {
 		var told []lost
 		c, err := sessioncache.New(sessioncache.Options{
 			Store: lossy{left}, MaxBytes: 16 << 20, Life: life,
-			Encode:   func(session.Session) (any, int64) { return nil, 0 },
+			Settings: sessioncache.Settings{Encode: func(session.Session) (any, int64) { return nil, 0 }},
 			Coherent: func() (uint64, bool) { return epoch, true },
 			Lost:     func(left store.Record, newer *session.View) { told = append(told, lost{left, newer}) },
 		})

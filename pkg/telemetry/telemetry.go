@@ -10,14 +10,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// NewLogger writes one JSON object a line to w, from level on: debug, info, warn
-// or error; anything else means info.
-func NewLogger(w io.Writer, level string) *slog.Logger {
+// NewLogger writes one JSON object a line to w, from level on.
+func NewLogger(w io.Writer, level slog.Leveler) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+}
+
+// Level is that of a name: debug, info, warn or error; anything else means info.
+func Level(name string) slog.Level {
 	var l slog.Level
-	if l.UnmarshalText([]byte(level)) != nil {
+	if l.UnmarshalText([]byte(name)) != nil {
 		l = slog.LevelInfo
 	}
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l}))
+	return l
 }
 
 // NewRegistry returns a registry that already reports on the Go runtime and the

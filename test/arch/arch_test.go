@@ -39,6 +39,7 @@ var rooms = map[string]struct {
 	"pkg/authz":           {[]string{"pkg/session", "pkg/cookie"}, "the Check front sees the store and the provider through interfaces"},
 	"pkg/admin":           {[]string{"pkg/session"}, "the operator's view is filled by app"},
 	"pkg/config":          {[]string{"pkg/cookie"}, "names are checked by the rules of the package that writes them"},
+	"pkg/watch":           {nil, "a leaf: files are files"},
 	"pkg/manifest":        {[]string{"pkg/config"}, "what others are told follows from the config alone"},
 	"pkg/app":             {[]string{"pkg/*"}, "the one place where everything meets"},
 	"cmd/lamplighter":     {[]string{"pkg/app", "pkg/config", "pkg/telemetry", "pkg/admin", "pkg/manifest"}, "a command is thin; the operator's ask the admin listener, in the words of its package"},

@@ -88,3 +88,17 @@ func (registration) RestrictAdditionalAccessTokenScopes() func([]string) []strin
 }
 
 func unrestricted(scopes []string) []string { return scopes }
+
+// ChangeSecret gives a client another secret; the old one is refused from now on.
+func (p *Provider) ChangeSecret(id string, secret Secret) error {
+	s := p.storage
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, ok := s.clients[id]
+	if !ok {
+		return fmt.Errorf("change secret: there is no client %q", id)
+	}
+	c.client.Secret = secret
+	s.clients[id] = c
+	return nil
+}

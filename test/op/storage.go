@@ -116,16 +116,23 @@ func (s *storage) sweep(now time.Time) {
 // GetClientByClientID implements zop.OPStorage. Any other error than an
 // oidc.Error would be answered as the server's own failure.
 func (s *storage) GetClientByClientID(_ context.Context, id string) (zop.Client, error) {
-	c, ok := s.clients[id]
+	c, ok := s.registered(id)
 	if !ok {
 		return nil, oidc.ErrInvalidClient()
 	}
 	return c, nil
 }
 
+func (s *storage) registered(id string) (registration, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, ok := s.clients[id]
+	return c, ok
+}
+
 // AuthorizeClientIDSecret implements zop.OPStorage.
 func (s *storage) AuthorizeClientIDSecret(_ context.Context, id, secret string) error {
-	c, ok := s.clients[id]
+	c, ok := s.registered(id)
 	if !ok || !c.client.authenticates(secret) {
 		return errors.New("unknown client or wrong secret")
 	}

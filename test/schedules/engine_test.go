@@ -43,13 +43,15 @@ func (w *world) newEngine(seat int) *engine {
 	e := &engine{world: w, seat: seat, owner: string(rune('a' + w.owners - 1)), seen: &seen{policy: w.policy}}
 	log := slog.New(slog.DiscardHandler)
 	e.life = lifecycle.New(lifecycle.Options{
-		Store: storeOf{w.mem, e}, Cache: e.seen, Revoker: e, Idle: time.Hour, Log: log, Metrics: w.meters.lifecycle,
+		Store: storeOf{w.mem, e}, Cache: e.seen, Revoker: e, Settings: lifecycle.Settings{Idle: time.Hour}, Log: log, Metrics: w.meters.lifecycle,
 		Changed: func() { e.ref.Kick() },
 	})
 	e.ref = refresh.New(refresh.Options{
-		Store: storeOf{w.mem, e}, Provider: e, Profile: w.profile, Cache: e.seen, Sessions: e.life, Policy: w.policy,
-		Deadline: deadline, Lease: lease, Owner: e.owner, MaxInFlight: 4, Log: log, Metrics: w.meters.refresh,
-		Sweep: refresh.SweepOptions{CheckInterval: time.Minute, ActiveWithin: time.Hour, Rate: 100},
+		Store: storeOf{w.mem, e}, Provider: e, Cache: e.seen, Sessions: e.life, Owner: e.owner, MaxInFlight: 4, Log: log, Metrics: w.meters.refresh,
+		Settings: refresh.Settings{
+			Profile: w.profile, Policy: w.policy, Deadline: deadline, Lease: lease,
+			Sweep: refresh.SweepOptions{CheckInterval: time.Minute, ActiveWithin: time.Hour, Rate: 100},
+		},
 	})
 	if w.sweep {
 		ctx, cancel := context.WithCancel(context.Background())

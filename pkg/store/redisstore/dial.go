@@ -13,11 +13,13 @@ import (
 
 // dial connects to a server, or to a Sentinel: the client asks one function for the
 // credentials of both, and only the connection's address can tell it which it is.
-func dial(ctx context.Context, address string, d *net.Dialer, secured *tls.Config, sentinel bool) (conn net.Conn, err error) {
-	if secured != nil {
-		conn, err = (&tls.Dialer{NetDialer: d, Config: secured}).DialContext(ctx, "tcp", address)
-	} else {
+func dial(ctx context.Context, address string, d *net.Dialer, secured func() (*tls.Config, error), sentinel bool) (conn net.Conn, err error) {
+	if secured == nil {
 		conn, err = d.DialContext(ctx, "tcp", address)
+	} else if c, readErr := secured(); readErr != nil {
+		return nil, fmt.Errorf("secure connection to redis: %w", readErr)
+	} else {
+		conn, err = (&tls.Dialer{NetDialer: d, Config: c}).DialContext(ctx, "tcp", address)
 	}
 	if err == nil && sentinel {
 		conn = sentinelConn{conn}

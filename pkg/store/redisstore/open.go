@@ -30,7 +30,8 @@ type Options struct {
 	SentinelMaster string
 	// User of the server, and SentinelUser of the Sentinels, which have their own.
 	User, SentinelUser User
-	TLS                *tls.Config // nil: none
+	// TLS, if set, is asked for every connection anew.
+	TLS func() (*tls.Config, error)
 	// Prefix of every key: letters, digits, "-", "_", "." and ":".
 	Prefix string
 	// Owner names this process among the replicas; empty for one that only looks.
@@ -58,12 +59,11 @@ func Open(o Options) (*Store, error) {
 	client, err := rueidis.NewClient(rueidis.ClientOption{
 		InitAddress: o.Addresses,
 		Sentinel: rueidis.SentinelOption{
-			MasterSet: o.SentinelMaster, TLSConfig: o.TLS, Dialer: toSentinels, TopologyRefreshInterval: lookAround,
+			MasterSet: o.SentinelMaster, Dialer: toSentinels, TopologyRefreshInterval: lookAround,
 		},
 		ClusterOption: rueidis.ClusterOption{ShardsRefreshInterval: lookAround},
-		TLSConfig:     o.TLS,
-		DialCtxFn: func(ctx context.Context, address string, d *net.Dialer, secured *tls.Config) (net.Conn, error) {
-			return dial(ctx, address, d, secured, d.Resolver == toSentinels.Resolver)
+		DialCtxFn: func(ctx context.Context, address string, d *net.Dialer, _ *tls.Config) (net.Conn, error) {
+			return dial(ctx, address, d, o.TLS, d.Resolver == toSentinels.Resolver)
 		},
 		AuthCredentialsFn: func(to rueidis.AuthCredentialsContext) (rueidis.AuthCredentials, error) {
 			if _, ok := to.Address.(sentinelAddr); ok {
