@@ -7,18 +7,17 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 
 	"github.com/lamplighter/lamplighter/test/child"
-	"github.com/lamplighter/lamplighter/test/envoytest"
-	"github.com/lamplighter/lamplighter/test/filelock"
+	"github.com/lamplighter/lamplighter/test/installed"
 )
 
 const (
+	below           = ".providers"
 	keycloakVersion = "26.7.3"
 	keycloakZip     = "keycloak-quarkus-dist-" + keycloakVersion + ".zip"
 	keycloakSHA256  = "27a6535553c3cdcd083872ba40629efafb3475e3b758e0c6f691395561dd0f1f"
@@ -44,40 +43,6 @@ func need(names ...string) error {
 	return errors.Join(missing...)
 }
 
-// installed returns the folder of that name below .providers, filled by fill if
-// it was not. It is safe against other calls, in this process and in others: one
-// installs, the rest wait.
-func installed(ctx context.Context, name string, fill func(dir string) error) (string, error) {
-	root, err := envoytest.Checkout()
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(root, ".providers", name)
-	whole := filepath.Join(dir, "installed") // written last
-	if _, err := os.Stat(whole); err == nil {
-		return dir, nil
-	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return "", err
-	}
-	release, err := filelock.Take(ctx, dir+".lock")
-	if err != nil {
-		return "", fmt.Errorf("lock %s: %w", dir, err)
-	}
-	defer release()
-	// Whoever held the lock before may have finished the job, or been killed at it.
-	if _, err := os.Stat(whole); err == nil {
-		return dir, nil
-	}
-	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
-		return "", err
-	}
-	if err := fill(dir); err != nil {
-		return "", fmt.Errorf("install %s: %w", name, err)
-	}
-	return dir, os.WriteFile(whole, nil, 0o644)
-}
-
 //go:embed node
 var node embed.FS
 
@@ -96,7 +61,7 @@ func installOIDCProvider(ctx context.Context) (string, error) {
 		files[name] = text
 		fmt.Fprintf(sum, "%s %d\n%s", name, len(text), text)
 	}
-	return installed(ctx, "oidc-provider-"+hex.EncodeToString(sum.Sum(nil)[:6]), func(dir string) error {
+	return installed.Folder(ctx, below, "oidc-provider-"+hex.EncodeToString(sum.Sum(nil)[:6]), func(dir string) error {
 		for name, text := range files {
 			if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
 				return err
@@ -113,13 +78,13 @@ func installKeycloak(ctx context.Context) (string, error) {
 		return "", err
 	}
 	name := "keycloak-" + keycloakVersion
-	dir, err := installed(ctx, name, func(dir string) error {
+	dir, err := installed.Folder(ctx, below, name, func(dir string) error {
 		if err := in(ctx, dir, "mvn", "-q", "-B", copyPlugin,
 			"-Dartifact=org.keycloak:keycloak-quarkus-dist:"+keycloakVersion+":zip", "-DoutputDirectory="+dir); err != nil {
 			return err
 		}
 		zip := filepath.Join(dir, keycloakZip)
-		if err := verify(zip, keycloakSHA256); err != nil {
+		if err := installed.Verify(zip, keycloakSHA256); err != nil {
 			return err
 		}
 		if err := in(ctx, dir, "python3", "-m", "zipfile", "-e", zip, dir); err != nil {
@@ -137,21 +102,4 @@ func in(ctx context.Context, dir, command string, args ...string) error {
 	cmd := exec.Command(command, args...)
 	cmd.Dir = dir
 	return child.Run(ctx, cmd)
-}
-
-// verify holds a file against its SHA-256.
-func verify(path, want string) error {
-	file, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, file); err != nil {
-		return err
-	}
-	if got := hex.EncodeToString(sum.Sum(nil)); got != want {
-		return fmt.Errorf("check %s: its SHA-256 is %s, want %s", filepath.Base(path), got, want)
-	}
-	return nil
 }

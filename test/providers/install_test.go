@@ -1,96 +1,14 @@
 package providers
 
 import (
-	"crypto/rand"
-	"errors"
-	"os"
-	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
-
-	"github.com/lamplighter/lamplighter/test/envoytest"
 )
-
-// place is a name below .providers that is not there yet.
-func place(t *testing.T) string {
-	t.Helper()
-	root, err := envoytest.Checkout()
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := "of-a-test-" + rand.Text()
-	t.Cleanup(func() {
-		_ = os.RemoveAll(filepath.Join(root, ".providers", name))
-		_ = os.Remove(filepath.Join(root, ".providers", name+".lock"))
-	})
-	return name
-}
-
-func TestInstalledOnce(t *testing.T) {
-	t.Parallel()
-	name := place(t)
-	var filled atomic.Int64
-	var all sync.WaitGroup
-	for range 8 {
-		all.Go(func() {
-			dir, err := installed(t.Context(), name, func(dir string) error {
-				filled.Add(1)
-				return os.WriteFile(filepath.Join(dir, "program"), nil, 0o644)
-			})
-			if err != nil {
-				t.Error(err)
-			}
-			if _, err := os.Stat(filepath.Join(dir, "program")); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	all.Wait()
-	if filled.Load() != 1 {
-		t.Errorf("installed %d times", filled.Load())
-	}
-}
-
-// Half an installation is none: the next one begins from nothing.
-func TestInstallFailsAndIsRepeated(t *testing.T) {
-	t.Parallel()
-	name := place(t)
-	broken := errors.New("out of paper")
-	_, err := installed(t.Context(), name, func(dir string) error {
-		return errors.Join(os.WriteFile(filepath.Join(dir, "half"), nil, 0o644), broken)
-	})
-	if !errors.Is(err, broken) {
-		t.Errorf("%v, want %v", err, broken)
-	}
-	dir, err := installed(t.Context(), name, func(string) error { return nil })
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "half")); err == nil {
-		t.Error("what failed is still there")
-	}
-}
 
 func TestMissingToolSaysWhatToDo(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	err := need("node", "mvn")
 	if err == nil || !strings.Contains(err.Error(), "install Node.js 20 or newer: node is not on PATH\ninstall Maven 3: mvn is not on PATH") {
 		t.Errorf("%v", err)
-	}
-}
-
-func TestVerify(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "x.zip")
-	if err := os.WriteFile(path, []byte("abc"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := verify(path, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"); err != nil {
-		t.Error(err)
-	}
-	if err := verify(path, keycloakSHA256); err == nil {
-		t.Error("another file was taken")
 	}
 }
