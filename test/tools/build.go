@@ -22,6 +22,7 @@ type built struct {
 	name            string // of the program, when it is not main's
 	staging         string // the version under which what is replaced by folders is published
 	ldflags         string
+	source          string // of a main package that uses module, which has none
 }
 
 const (
@@ -36,6 +37,33 @@ func apiserver() built {
 		module: "k8s.io/kubernetes", version: "v" + kubernetesVersion, main: "/cmd/kube-apiserver", staging: "v0." + strings.TrimPrefix(kubernetesVersion, "1."),
 		ldflags: fmt.Sprintf("-X %[1]s.gitVersion=v%[2]s -X %[1]s.gitMajor=1 -X %[1]s.gitMinor=%[3]s", versionPackage, kubernetesVersion, strings.Split(kubernetesVersion, ".")[1]),
 	}
+}
+
+// meshConfig reads JSON and accepts it if it is a MeshConfig of Istio: that is
+// text in a ConfigMap, which no API server looks into.
+func meshConfig() built {
+	return built{module: "istio.io/api", version: "v" + istioVersion, name: "mesh-config", source: `package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	mesh "istio.io/api/mesh/v1alpha1"
+)
+
+func main() {
+	text, err := io.ReadAll(os.Stdin)
+	if err == nil {
+		err = protojson.Unmarshal(text, new(mesh.MeshConfig))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+`}
 }
 
 func (b built) program() string {
@@ -64,8 +92,15 @@ func (b built) fetch(ctx context.Context, dir string) error {
 	if err := os.WriteFile(filepath.Join(scratch, "go.mod"), []byte(gomod), 0o644); err != nil {
 		return err
 	}
+	from := b.module + b.main
+	if b.source != "" {
+		from = "."
+		if err := os.WriteFile(filepath.Join(scratch, "main.go"), []byte(b.source), 0o644); err != nil {
+			return err
+		}
+	}
 	cmd := exec.Command("nice", "-n", "10", "go", "build", "-mod=mod", "-p", "2", "-trimpath",
-		"-ldflags", strings.TrimSpace("-s -w "+b.ldflags), "-o", filepath.Join(dir, b.program()), b.module+b.main)
+		"-ldflags", strings.TrimSpace("-s -w "+b.ldflags), "-o", filepath.Join(dir, b.program()), from)
 	cmd.Dir, cmd.Env = scratch, goEnv()
 	return child.Run(ctx, cmd)
 }

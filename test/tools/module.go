@@ -35,7 +35,16 @@ type definitions struct {
 	without         []string
 }
 
-const istioVersion, gatewayVersion, prometheusVersion, envoyGatewayVersion = "1.32.0", "1.6.0", "0.85.0", "1.9.1"
+const (
+	istioVersion        = "1.32.0"
+	gatewayVersion      = "1.6.0"
+	operatorVersion     = "0.85.0"
+	envoyGatewayVersion = "1.9.1"
+)
+
+// CRDVersions says whose definitions CRDs has.
+const CRDVersions = "Istio " + istioVersion + ", Gateway API " + gatewayVersion + " (experimental), Prometheus operator " +
+	operatorVersion + ", Envoy Gateway " + envoyGatewayVersion
 
 func allDefinitions() []definitions {
 	return []definitions{
@@ -43,7 +52,7 @@ func allDefinitions() []definitions {
 		// The standard channel's HTTPRoute has no ExternalAuth filter.
 		{module: "sigs.k8s.io/gateway-api", version: gatewayVersion, files: "config/crd/experimental/*.yaml",
 			without: []string{"kustomization.yaml", "gateway.networking.k8s.io_vap_safeupgrades.yaml"}},
-		{module: "github.com/prometheus-operator/prometheus-operator", version: prometheusVersion, files: "example/prometheus-operator-crd/*.yaml"},
+		{module: "github.com/prometheus-operator/prometheus-operator", version: operatorVersion, files: "example/prometheus-operator-crd/*.yaml"},
 		{module: "github.com/envoyproxy/gateway", version: envoyGatewayVersion, files: "charts/gateway-helm/charts/crds/crds/generated/*.yaml"},
 	}
 }
@@ -52,7 +61,7 @@ func allDefinitions() []definitions {
 // experimental channel, of the Prometheus operator and of Envoy Gateway.
 func CRDs(ctx context.Context, log io.Writer) (string, error) {
 	name := "crds-istio-" + istioVersion + "-gateway-api-" + gatewayVersion +
-		"-prometheus-operator-" + prometheusVersion + "-envoy-gateway-" + envoyGatewayVersion
+		"-prometheus-operator-" + operatorVersion + "-envoy-gateway-" + envoyGatewayVersion
 	return installed.Folder(ctx, below, name, func(dir string) error {
 		fmt.Fprintf(log, "tools: getting %s\n", name)
 		for _, d := range allDefinitions() {

@@ -43,6 +43,7 @@ func programs() map[string]program {
 		"kubectl-validate": {built{module: "sigs.k8s.io/kubectl-validate", version: "v0.0.4"}, "kubectl-validate"},
 		"etcd":             {built{module: "go.etcd.io/etcd/server/v3", version: "v3.7.3", name: "etcd"}, "etcd"},
 		"kube-apiserver":   {apiserver(), "kube-apiserver"},
+		"mesh-config":      {meshConfig(), "mesh-config"},
 	}
 }
 
