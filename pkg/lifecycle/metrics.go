@@ -1,6 +1,9 @@
 package lifecycle
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/lamplighter/lamplighter/pkg/session"
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // Metrics of the package, without a label that names a user or session.
 type Metrics struct {
@@ -19,5 +22,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}),
 	}
 	r.MustRegister(m.ended, m.unrevoked)
+	for _, why := range session.Reasons() { // the first of a counter that was not there is no increase to Prometheus
+		m.ended.WithLabelValues(string(why))
+	}
 	return m
 }
