@@ -1,0 +1,68 @@
+{{- /* The container of both modes: the standalone one and the native sidecar differ by two lines. */}}
+{{- define "lamplighter.container" -}}
+{{- $config := include "lamplighter.config" . | fromYaml -}}
+name: lamplighter
+image: {{ include "lamplighter.image" (dict "image" .Values.image "tag" .Chart.AppVersion) | quote }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+{{- if eq .Values.mode "sidecar" }}
+restartPolicy: Always
+{{- end }}
+args: [serve, --config, /etc/lamplighter/lamplighter.yaml]
+{{- with .Values.extraEnv }}
+env:
+{{- toYaml . | nindent 0 }}
+{{- end }}
+ports:
+{{- if eq .Values.mode "standalone" }}
+- {name: grpc, containerPort: {{ include "lamplighter.port" $config.listen.check }}}
+{{- end }}
+{{- with $config.listen.metrics }}
+- {name: {{ include "lamplighter.metricsPortName" $ }}, containerPort: {{ include "lamplighter.port" . }}}
+{{- end }}
+startupProbe:
+  {{- include "lamplighter.health" (list) | nindent 2 }}
+  periodSeconds: 1
+  timeoutSeconds: 3
+  failureThreshold: 60
+livenessProbe:
+  {{- include "lamplighter.health" (list "--live") | nindent 2 }}
+  periodSeconds: 10
+  timeoutSeconds: 3
+  failureThreshold: 3
+readinessProbe:
+  {{- include "lamplighter.health" (list) | nindent 2 }}
+  periodSeconds: 5
+  timeoutSeconds: 3
+  failureThreshold: 2
+{{- if and (eq .Values.mode "standalone") (eq (include "lamplighter.store" .) "redis") .Values.preStopSleepSeconds }}
+lifecycle:
+  preStop:
+    sleep: {seconds: {{ .Values.preStopSleepSeconds }}}
+{{- end }}
+resources:
+  {{- toYaml .Values.resources | nindent 2 }}
+securityContext:
+  {{- merge (deepCopy .Values.securityContext) (include "lamplighter.restricted" 65532 | fromYaml) | toYaml | nindent 2 }}
+volumeMounts:
+{{- include "lamplighter.mounts" . | nindent 0 }}
+{{- end }}
+
+{{- define "lamplighter.metricsPortName" -}}
+{{ if eq .Values.mode "sidecar" }}lamp-metrics{{ else }}metrics{{ end }}
+{{- end }}
+
+{{- /* The binary speaks the gRPC health protocol to its own listener, a socket too, which the kubelet cannot. */}}
+{{- define "lamplighter.health" -}}
+exec:
+  command: {{ concat (list "/ko-app/lamplighter" "health" "--config" "/etc/lamplighter/lamplighter.yaml") . | toJson }}
+{{- end }}
+
+{{- define "lamplighter.restricted" -}}
+runAsNonRoot: true
+runAsUser: {{ . }}
+runAsGroup: {{ . }}
+readOnlyRootFilesystem: true
+allowPrivilegeEscalation: false
+capabilities: {drop: [ALL]}
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
