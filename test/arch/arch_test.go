@@ -62,7 +62,7 @@ var libraries = map[string][]string{
 	"golang.org/x/sys":                        {"pkg/app"},
 	"golang.org/x/crypto":                     {"pkg/seal"},
 	"github.com/goccy/go-yaml":                {"pkg/config", "test/*"},
-	"github.com/invopop/jsonschema":           {"pkg/config"},
+	"github.com/invopop/jsonschema":           {"pkg/config", "test/*"},
 	"github.com/spf13/cobra":                  {"cmd/lamplighter", "cmd/devop"},
 	"github.com/zitadel/oidc":                 {"test/op"},
 	"github.com/prometheus/client_golang/":    {"pkg/telemetry", "pkg/app", "metrics.go"},
