@@ -9,10 +9,10 @@ FUZZTIME ?= 10s
 # What `make test-envoys` leaves to `make test`.
 OF_TIME = TestTenSecondTokens|TestAThousandRequestsOnADueSession|TestSIGTERMFinishesRefreshesUnderWay|TestASecondSignalStopsAtOnce
 
-.PHONY: help demo demo-replicas ci test test-envoys test-providers test-replicas soak-providers long day crash crash-short soak soak-short outage bench-quick bench fuzz lint vet build envoy
+.PHONY: help demo demo-replicas ci test test-envoys test-providers test-replicas soak-providers long day crash crash-short soak soak-short k8s-check outage bench-quick bench fuzz lint vet build envoy
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
 demo: envoy build ## run everything on this machine: http://localhost:$DEMO_PORT/ (8080)
 	@go build -o bin/demo ./test/demo
@@ -23,7 +23,7 @@ demo-replicas: envoy build ## the same with two replicas over one Redis, behind 
 	@exec bin/demo -replicas 2
 
 # The last one's closing lines are the run's.
-ci: lint long test-providers test-replicas crash-short soak-short test-envoys bench-quick test ## everything that must hold before a change is taken
+ci: lint long test-providers test-replicas crash-short soak-short k8s-check test-envoys bench-quick test ## everything that must hold before a change is taken
 
 test: envoy vet ## install what is needed and run every test
 	go test -race -timeout 20m ./...
@@ -84,6 +84,9 @@ soak-short: envoy ## two minutes of the same, at the strict provider
 test-replicas: envoy ## replicas over one Redis, which fails in every way: crowds, kills, histories, costs; redis-server has to be there
 	go test -tags replicas -count=1 -parallel 6 -timeout 20m -v ./test/replicas
 
+k8s-check: ## the Helm chart and the manifests of k8s: rendered, linted, judged by Kubernetes' schemas and CRDs, bad values refused
+	go test -tags kubernetes -count=1 -timeout 10m ./test/chart
+
 outage: envoy ## a provider that is away or slow, beside Fresh sessions: ratios of p99, in six minutes
 	go test -tags soak -count=1 -timeout 20m -v -run '^(TestOutage|TestSlowProvider)$$' ./test/soak
 
@@ -112,6 +115,7 @@ vet:
 	go vet -tags crash ./pkg/app ./test/crash
 	go vet -tags providers ./test/providers
 	go vet -tags replicas ./test/replicas
+	go vet -tags kubernetes ./test/chart
 
 build: ## build the commands into bin/
 	go build -o bin/ ./cmd/...

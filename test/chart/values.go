@@ -107,7 +107,6 @@ type Envoy struct {
 
 // Service is for mode standalone.
 type Service struct {
-	Port        int               `yaml:"port" jsonschema:"minimum=1,maximum=65535"`
 	ClusterIP   string            `yaml:"clusterIP"`
 	Annotations map[string]string `yaml:"annotations"`
 }

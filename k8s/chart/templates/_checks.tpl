@@ -57,9 +57,6 @@ What an install cannot do without, and what contradicts itself: all of it at onc
 {{- if or (hasPrefix "unix:" $listen.check) (hasPrefix "127." $listen.check) (hasPrefix "localhost:" $listen.check) (hasPrefix "[::1]:" $listen.check) }}
 - config.listen.check: {{ $listen.check }} with mode: standalone: other pods do not reach it; leave it out
 {{- end }}
-{{- if and (eq .Values.service.clusterIP "None") (ne (int .Values.service.port) (include "lamplighter.port" $listen.check | int)) }}
-- service.port: {{ .Values.service.port }} with service.clusterIP: None: pods are reached at their own port, {{ include "lamplighter.port" $listen.check }} (config.listen.check)
-{{- end }}
 {{- else }}
 {{- range $name := list "autoscaling" "podDisruptionBudget" "networkPolicy" "serviceMonitor" }}
 {{- if (get $.Values $name).enabled }}
