@@ -98,11 +98,12 @@ type Sidecar struct {
 
 // Envoy is the one that the chart brings.
 type Envoy struct {
-	Enabled   bool    `yaml:"enabled"`
-	Listen    address `yaml:"listen"`
-	App       address `yaml:"app"`
-	Image     Image   `yaml:"image"`
-	Resources object  `yaml:"resources"`
+	Enabled         bool    `yaml:"enabled"`
+	Listen          address `yaml:"listen"`
+	App             address `yaml:"app"`
+	Image           Image   `yaml:"image"`
+	Resources       object  `yaml:"resources"`
+	SecurityContext object  `yaml:"securityContext"`
 }
 
 // Service is for mode standalone.

@@ -19,8 +19,8 @@ ports:
 {{- with $config.listen.metrics }}
 - {name: {{ include "lamplighter.metricsPortName" $ }}, containerPort: {{ include "lamplighter.port" . }}}
 {{- end }}
-startupProbe:
-  {{- include "lamplighter.health" (list) | nindent 2 }}
+startupProbe: # as liveness: a provider that is down when lamplighter starts is no reason to kill it
+  {{- include "lamplighter.health" (list "--live") | nindent 2 }}
   periodSeconds: 1
   timeoutSeconds: 3
   failureThreshold: 60
@@ -42,7 +42,7 @@ lifecycle:
 resources:
   {{- toYaml .Values.resources | nindent 2 }}
 securityContext:
-  {{- merge (deepCopy .Values.securityContext) (include "lamplighter.restricted" 65532 | fromYaml) | toYaml | nindent 2 }}
+  {{- toYaml .Values.securityContext | nindent 2 }}
 volumeMounts:
 {{- include "lamplighter.mounts" . | nindent 0 }}
 {{- end }}
@@ -55,14 +55,4 @@ volumeMounts:
 {{- define "lamplighter.health" -}}
 exec:
   command: {{ concat (list "/ko-app/lamplighter" "health" "--config" "/etc/lamplighter/lamplighter.yaml") . | toJson }}
-{{- end }}
-
-{{- define "lamplighter.restricted" -}}
-runAsNonRoot: true
-runAsUser: {{ . }}
-runAsGroup: {{ . }}
-readOnlyRootFilesystem: true
-allowPrivilegeEscalation: false
-capabilities: {drop: [ALL]}
-seccompProfile: {type: RuntimeDefault}
 {{- end }}

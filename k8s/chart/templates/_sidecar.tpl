@@ -28,7 +28,7 @@ Native sidecars start in this order, before your containers, and stop after them
 
 {{- /* Any group does, as long as the pod has one: it owns the folder of the socket, and Envoy is in it too. */}}
 {{- define "lamplighter.sidecar.podSecurityContext" -}}
-fsGroup: 65532
+{{ pick .Values.podSecurityContext "fsGroup" | toYaml }}
 {{- end }}
 
 {{- /* Optional: rolls your pods when something changes that lamplighter reads only when it starts. */}}
@@ -56,7 +56,7 @@ readinessProbe:
 resources:
   {{- toYaml $envoy.resources | nindent 2 }}
 securityContext:
-  {{- include "lamplighter.restricted" 101 | nindent 2 }}
+  {{- toYaml $envoy.securityContext | nindent 2 }}
 volumeMounts:
 - {name: envoy-config, mountPath: /etc/envoy, readOnly: true}
 {{- if include "lamplighter.socket" . }}
