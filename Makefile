@@ -9,7 +9,7 @@ FUZZTIME ?= 10s
 # What `make test-envoys` leaves to `make test`.
 OF_TIME = TestTenSecondTokens|TestAThousandRequestsOnADueSession|TestSIGTERMFinishesRefreshesUnderWay|TestASecondSignalStopsAtOnce
 
-.PHONY: help demo demo-replicas ci test test-envoys test-providers test-replicas soak-providers long day crash crash-short soak soak-short k8s-check outage bench-quick bench fuzz lint vet build envoy
+.PHONY: help demo demo-replicas ci test test-envoys test-providers test-replicas soak-providers long day crash crash-short soak soak-short k8s-check outage bench-quick bench fuzz lint vet build envoy k8s-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -87,6 +87,12 @@ test-replicas: envoy ## replicas over one Redis, which fails in every way: crowd
 k8s-check: ## the Helm chart and the manifests of k8s: rendered, linted, judged by Kubernetes' schemas and CRDs, bad values refused
 	go test -tags kubernetes -count=1 -timeout 10m ./test/chart
 
+# The control plane is built outside of the test's clock: ten minutes, the first time.
+k8s-test: ## the chart and the manifests at a real kube-apiserver, which is built the first time
+	@go build -o bin/gettool ./test/gettool
+	@bin/gettool etcd kube-apiserver kubectl helm mesh-config crds
+	go test -tags kubernetes -count=1 -timeout 15m -v ./test/kubernetes
+
 outage: envoy ## a provider that is away or slow, beside Fresh sessions: ratios of p99, in six minutes
 	go test -tags soak -count=1 -timeout 20m -v -run '^(TestOutage|TestSlowProvider)$$' ./test/soak
 
@@ -116,6 +122,7 @@ vet:
 	go vet -tags providers ./test/providers
 	go vet -tags replicas ./test/replicas
 	go vet -tags kubernetes ./test/chart
+	go vet -tags kubernetes ./test/kubernetes
 
 build: ## build the commands into bin/
 	go build -o bin/ ./cmd/...
