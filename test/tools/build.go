@@ -99,7 +99,7 @@ func (b built) fetch(ctx context.Context, dir string) error {
 			return err
 		}
 	}
-	cmd := exec.Command("nice", "-n", "10", "go", "build", "-mod=mod", "-p", "2", "-trimpath",
+	cmd := exec.Command("nice", "-n", "10", "go", "build", "-mod=mod", "-trimpath",
 		"-ldflags", strings.TrimSpace("-s -w "+b.ldflags), "-o", filepath.Join(dir, b.program()), from)
 	cmd.Dir, cmd.Env = scratch, goEnv()
 	return child.Run(ctx, cmd)
