@@ -6,10 +6,13 @@ SHELL := /bin/bash
 export DEMO_PORT ?= 8080
 # How long `make fuzz` spends on each target.
 FUZZTIME ?= 10s
+# Where `make image` leaves the image, and what it is called there and in a registry.
+IMAGE_DIR ?= .image
+IMAGE_TAG ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo latest)
 # What `make test-envoys` leaves to `make test`.
 OF_TIME = TestTenSecondTokens|TestAThousandRequestsOnADueSession|TestSIGTERMFinishesRefreshesUnderWay|TestASecondSignalStopsAtOnce
 
-.PHONY: help demo demo-replicas ci test test-envoys test-providers test-replicas soak-providers long day crash crash-short soak soak-short k8s-check outage bench-quick bench fuzz lint vet build envoy k8s-test
+.PHONY: help demo demo-replicas ci test test-envoys test-providers test-replicas soak-providers long day crash crash-short soak soak-short k8s-check outage bench-quick bench fuzz lint vet build envoy k8s-test image test-image
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -123,9 +126,27 @@ vet:
 	go vet -tags replicas ./test/replicas
 	go vet -tags kubernetes ./test/chart
 	go vet -tags kubernetes ./test/kubernetes
+	go vet -tags image ./test/image
 
 build: ## build the commands into bin/
 	go build -o bin/ ./cmd/...
+
+# Every build begins with nothing, and takes its date from the commit, so that the same sources
+# make the same image. The user is in no file of the image: Kubernetes wants a number.
+image: ## build the container image, for amd64 and arm64, into .image/; KO_DOCKER_REPO=registry/you pushes it too
+	@go build -o bin/ ./test/gettool ./test/scratchbase
+	@rm -rf "$(IMAGE_DIR)"/{cache,oci,sbom}; \
+	ko=$$(bin/gettool ko); \
+	KO_DEFAULTBASEIMAGE=$$(bin/scratchbase "$(IMAGE_DIR)/cache/img"); \
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 0); \
+	export KO_DEFAULTBASEIMAGE SOURCE_DATE_EPOCH KOCACHE="$(IMAGE_DIR)/cache"; \
+	"$$ko" build --push=$(if $(KO_DOCKER_REPO),true,false) --base-import-paths --tags "$(IMAGE_TAG)" \
+		--image-user 65532:65532 --image-label "org.opencontainers.image.title=lamplighter,org.opencontainers.image.version=$(IMAGE_TAG)" \
+		--oci-layout-path "$(IMAGE_DIR)/oci" --sbom-dir "$(IMAGE_DIR)/sbom" ./cmd/lamplighter; \
+	rm -rf "$(IMAGE_DIR)/cache"
+
+test-image: envoy ## build the image twice, push it to a registry on loopback, and run it from its files; wants root
+	go test -tags image -count=1 -timeout 20m -v ./test/image
 
 envoy: ## get a real Envoy: the one on PATH, else a pinned build into .envoy/
 	@go build -o bin/getenvoy ./test/getenvoy

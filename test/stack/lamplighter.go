@@ -87,9 +87,13 @@ type Lamplighter struct {
 	// (RLIMIT_FSIZE); 0: no limit.
 	FileLimit int
 	// UID is who the next process runs as; 0: whoever runs the test.
-	UID  uint32
-	log  *log
-	proc *child.Process
+	UID uint32
+	// Root, if set, is the folder that the next process takes for /, as UID: a
+	// container's, whose Program runs with no environment but that of NewLamplighter.
+	// The config is named as the process sees it.
+	Root, Program string
+	log           *log
+	proc          *child.Process
 	// Admin is the address of the admin listener, once started.
 	Admin string
 }
@@ -133,13 +137,7 @@ func (l *Lamplighter) Binary() string {
 // Launch starts the process and does not wait for it.
 func (l *Lamplighter) Launch() {
 	l.t.Helper()
-	path := l.Binary()
-	var err error
-	if l.UID != 0 { // who may not reach the checkout
-		if path, err = copyTo(filepath.Dir(l.config), path); err != nil {
-			l.t.Fatal(err)
-		}
-	}
+	path := l.program()
 	cmd := exec.Command(path, "serve", "--config", l.config)
 	if l.FileLimit > 0 {
 		const block = 512 // of POSIX ulimit -f
@@ -149,11 +147,31 @@ func (l *Lamplighter) Launch() {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: l.UID, Gid: l.UID}}
 	}
 	cmd.Env = append(os.Environ(), l.env...)
+	if l.Root != "" {
+		cmd.SysProcAttr.Chroot, cmd.Dir, cmd.Env = l.Root, "/", l.env
+	}
 	l.log.begin()
 	cmd.Stderr, cmd.Stdout = l.log, l.log
+	var err error
 	if l.proc, err = child.Start(cmd); err != nil {
 		l.t.Fatalf("start lamplighter: %v", err)
 	}
+}
+
+// program is the binary's path, as the process can reach it.
+func (l *Lamplighter) program() string {
+	l.t.Helper()
+	if l.Root != "" {
+		return l.Program
+	}
+	path := l.Binary()
+	if l.UID != 0 { // who may not reach the checkout
+		var err error
+		if path, err = copyTo(filepath.Dir(l.config), path); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+	return path
 }
 
 func copyTo(dir, path string) (string, error) {
