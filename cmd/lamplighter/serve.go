@@ -17,6 +17,7 @@ import (
 
 func serveCommand() *cobra.Command {
 	var path string
+	var takeOver bool
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Answer Envoy's checks until SIGTERM or SIGINT",
@@ -27,12 +28,17 @@ it is read again: all of it is served from then on, or, if anything is wrong wit
 nothing of it, and the log says what. listen, store, cache, app, provider.issuer,
 provider.client_id, sweep.enabled and sweep.max_in_flight are read at a start only.
 
+With --take-over, another lamplighter may run with the same config, over Redis: once
+this one can answer checks it takes the listeners, beside the other at a port, in its
+place at a socket. Stop the other when this one says "listening": no check fails.
+
 SIGTERM or SIGINT stops it: health turns to NOT_SERVING, checks and refreshes
 under way finish and are stored, then the process ends with 0. A second signal
 ends it at once.
 
 Exit codes: 0 stopped, 1 could not start or failed, 2 wrong flags or config.`,
 		Example: `  lamplighter serve --config lamplighter.yaml
+  lamplighter serve --config lamplighter.yaml --take-over
   LAMPLIGHTER_LISTEN_CHECK=127.0.0.1:9191 lamplighter serve --config lamplighter.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -41,16 +47,17 @@ Exit codes: 0 stopped, 1 could not start or failed, 2 wrong flags or config.`,
 			if err != nil {
 				return err
 			}
-			return serve(cfg, source)
+			return serve(cfg, source, takeOver)
 		},
 	}
 	configFlag(c, &path)
+	c.Flags().BoolVar(&takeOver, "take-over", false, "take the listeners of another lamplighter that runs; needs store.redis")
 	return c
 }
 
 var errSecondSignal = errors.New("stopped by a second signal before everything was finished")
 
-func serve(cfg config.Config, source *app.Source) error {
+func serve(cfg config.Config, source *app.Source, takeOver bool) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
@@ -64,7 +71,7 @@ func serve(cfg config.Config, source *app.Source) error {
 	go func() {
 		level := new(slog.LevelVar)
 		level.Set(telemetry.Level(cfg.Log.Level))
-		a, err := app.New(cfg, app.Options{Log: telemetry.NewLogger(os.Stderr, level), Level: level, Source: source, Now: app.SteadyClock()})
+		a, err := app.New(cfg, app.Options{Log: telemetry.NewLogger(os.Stderr, level), Level: level, Source: source, TakeOver: takeOver, Now: app.SteadyClock()})
 		if err == nil {
 			err = a.Run(ctx)
 		}

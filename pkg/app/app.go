@@ -37,6 +37,9 @@ type Options struct {
 	Log *slog.Logger
 	// Level is that of Log, to follow log.level; nil: it stays as it is.
 	Level *slog.LevelVar
+	// TakeOver: another process may have the listeners; this one takes them once it can
+	// answer Checks. It needs store.redis.
+	TakeOver bool
 	// Source is where the config comes from, to be followed; nil: it stays as it is.
 	Source *Source
 	// Transport carries the requests to the OP; nil: the relying party's own.
@@ -58,6 +61,8 @@ type App struct {
 	transport http.RoundTripper // as in Options, and so are these two
 	level     *slog.LevelVar
 	source    *Source
+	takeOver  bool
+	ready     chan struct{} // closed when Checks can be answered
 	registry  *prometheus.Registry
 	name      string // of this incarnation, among the replicas
 
@@ -87,7 +92,10 @@ func New(cfg config.Config, o Options) (*App, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	a := &App{cfg: cfg, log: o.Log, now: o.Now, transport: o.Transport, level: o.Level, source: o.Source, name: rand.Text(), failed: make(chan error, 3)}
+	a := &App{cfg: cfg, log: o.Log, now: o.Now, transport: o.Transport, level: o.Level, source: o.Source, takeOver: o.TakeOver, ready: make(chan struct{}), name: rand.Text(), failed: make(chan error, 3)}
+	if o.TakeOver && cfg.Store.Redis == nil {
+		return nil, errors.New("take over: the embedded store has one owner at a time; stop the other lamplighter and start this one (a gateway that repeats its Checks bridges that), or use store.redis")
+	}
 	if a.source != nil {
 		a.source.watch(cfg)
 	}
@@ -123,7 +131,7 @@ func (a *App) Listen() error {
 	if a.cfg.Listen.Metrics != "" {
 		places = append(places, place{"listen.metrics", a.cfg.Listen.Metrics})
 	}
-	bound, err := bind(places)
+	bound, err := binder{shared: a.shared != nil, takeOver: a.takeOver}.all(places)
 	if err != nil {
 		return err
 	}
@@ -193,11 +201,29 @@ func (a *App) Stop(ctx context.Context) error {
 	return err
 }
 
+// begin is Listen and Start. Who takes over does so when Checks can be answered, and
+// not before.
+func (a *App) begin(ctx context.Context) error {
+	if !a.takeOver {
+		err := a.Listen()
+		if err == nil {
+			a.Start()
+		}
+		return err
+	}
+	a.Start()
+	select {
+	case <-a.ready:
+		return a.Listen()
+	case <-ctx.Done():
+		return nil
+	}
+}
+
 // Run is Listen, Start, and Stop when ctx is done or a listener fails.
 func (a *App) Run(ctx context.Context) error {
-	err := a.Listen()
+	err := a.begin(ctx)
 	if err == nil {
-		a.Start()
 		select {
 		case <-ctx.Done():
 			a.log.Info("stopping")

@@ -198,5 +198,6 @@ func (a *App) setServing() {
 	for _, service := range healthServices() {
 		a.health.SetServingStatus(service, grpc_health_v1.HealthCheckResponse_SERVING)
 	}
+	close(a.ready)
 	a.log.Info("ready")
 }

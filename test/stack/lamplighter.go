@@ -88,6 +88,8 @@ type Lamplighter struct {
 	FileLimit int
 	// UID is who the next process runs as; 0: whoever runs the test.
 	UID uint32
+	// Args are added to those of the next process.
+	Args []string
 	// Root, if set, is the folder that the next process takes for /, as UID: a
 	// container's, whose Program runs with no environment but that of NewLamplighter.
 	// The config is named as the process sees it.
@@ -138,10 +140,12 @@ func (l *Lamplighter) Binary() string {
 func (l *Lamplighter) Launch() {
 	l.t.Helper()
 	path := l.program()
-	cmd := exec.Command(path, "serve", "--config", l.config)
+	args := append([]string{"serve", "--config", l.config}, l.Args...)
+	cmd := exec.Command(path, args...)
 	if l.FileLimit > 0 {
 		const block = 512 // of POSIX ulimit -f
-		cmd = exec.Command("sh", "-c", fmt.Sprintf(`ulimit -f %d && exec "$@"`, l.FileLimit/block), "sh", path, "serve", "--config", l.config)
+		limited := []string{"-c", fmt.Sprintf(`ulimit -f %d && exec "$@"`, l.FileLimit/block), "sh", path}
+		cmd = exec.Command("sh", append(limited, args...)...)
 	}
 	if l.UID != 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: l.UID, Gid: l.UID}}

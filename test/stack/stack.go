@@ -25,6 +25,8 @@ type Options struct {
 	// Config is merged over the generated config file, key by key in YAML:
 	// "refresh: {on_due: wait}". A top-level key replaces the generated one.
 	Config string
+	// Check is where lamplighter listens, and Envoy asks; empty: a socket.
+	Check string
 	// Bootstrap is, when empty, what STACK_BOOTSTRAP in the environment names, else
 	// envoytest.Shipped.
 	Bootstrap string
@@ -131,7 +133,7 @@ func (s *Stack) prepare(t testing.TB, o Options) {
 }
 
 // CheckAddress is where Envoy asks.
-func (s *Stack) CheckAddress() string { return "unix://" + s.File("check.sock") }
+func (s *Stack) CheckAddress() string { return cmp.Or(s.opts.Check, "unix://"+s.File("check.sock")) }
 
 // File is a path in the stack's folder.
 func (s *Stack) File(name string) string { return filepath.Join(s.Dir, name) }

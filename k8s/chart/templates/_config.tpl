@@ -74,8 +74,9 @@ sentinel_password_file: /run/secrets/lamplighter/sentinel-password
 {{- if not (hasPrefix "unix:" .) }}{{ regexFind "[0-9]+$" . }}{{ end -}}
 {{- end }}
 
-{{- /* What lamplighter reads only when it starts. Everything else is read anew while it runs, so it rolls no pod. */}}
+{{- /* What lamplighter reads at a start only (pkg/app/reload.go). Everything else is read anew while it runs, and rolls no pod. */}}
 {{- define "lamplighter.podAnnotations" -}}
 {{- $config := include "lamplighter.config" . | fromYaml -}}
-checksum/restart: {{ pick $config "listen" "store" "app" "cache" | toJson | sha256sum }}
+{{- $fixed := list (pick $config "listen" "store" "app" "cache") (pick $config.provider "issuer" "client_id") (pick (default dict $config.sweep) "enabled" "max_in_flight") -}}
+checksum/restart: {{ $fixed | toJson | sha256sum }}
 {{- end }}
