@@ -104,15 +104,3 @@ func routeFlags(c *cobra.Command, path *string, r *manifest.Route) {
 	c.Flags().StringVar(&r.ServiceNamespace, "service-namespace", "", "`NAMESPACE` of lamplighter's Service, if not the route's")
 	c.Flags().StringVar(&r.CAConfigMap, "ca-config-map", "", "`NAME` of the ConfigMap beside lamplighter whose ca.crt has signed listen.tls")
 }
-
-// printed renders from the config file at path.
-func printed(c *cobra.Command, path string, render func(io.Writer, config.Config) error) error {
-	cfg, err := load(c, path)
-	if err != nil {
-		return err
-	}
-	if err := render(c.OutOrStdout(), cfg); err != nil {
-		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
-	}
-	return nil
-}

@@ -70,7 +70,7 @@ func (a *App) follow(ctx context.Context, s *Source) {
 // or, with an error, nothing. Requests under way end as they began. Only one goroutine
 // at a time may call it.
 func (a *App) Reload(cfg config.Config) error {
-	if changed := fixed(a.cfg, cfg); len(changed) > 0 {
+	if changed := NeedRestart(a.cfg, cfg); len(changed) > 0 {
 		return fmt.Errorf("%s: read at a start only; restart lamplighter, or take the change back", strings.Join(changed, ", "))
 	}
 	set, err := settingsOf(cfg)
@@ -115,9 +115,9 @@ func (a *App) Reload(cfg config.Config) error {
 	return nil
 }
 
-// fixed names the keys that differ and that a running process cannot follow: it has
-// opened what they name, or has made everything of it.
-func fixed(before, after config.Config) (keys []string) {
+// NeedRestart names the keys that differ and that a running process cannot follow: it
+// has opened what they name, or has made everything of it.
+func NeedRestart(before, after config.Config) (keys []string) {
 	for _, k := range []struct {
 		name string
 		of   func(config.Config) any

@@ -1,6 +1,8 @@
 package manifest
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -21,9 +23,20 @@ const (
 	beyondWait = 2 * time.Second
 )
 
-// Envoy writes a bootstrap for one Envoy that listens at listen and has the app at
-// app behind it, both host:port. An error names what cannot be one.
-func Envoy(w io.Writer, c config.Config, listen, app string) error {
+// Gateway is one Envoy, with its own bootstrap. Addresses are host:port.
+type Gateway struct {
+	Listen string // where it listens
+	App    string // what is behind it
+	// Lamplighter is where it finds lamplighter; empty: at listen.check, on the same
+	// machine.
+	Lamplighter string
+	// CA is the file, as Envoy sees it, with what has signed lamplighter's certificate;
+	// needed with listen.tls.
+	CA string
+}
+
+// Envoy writes a bootstrap for g. An error names what cannot be an address.
+func Envoy(w io.Writer, c config.Config, g Gateway) error {
 	values := struct {
 		Listen, App, Check   endpoint
 		Identity             []string // headers, as Envoy spells them
@@ -31,19 +44,45 @@ func Envoy(w io.Writer, c config.Config, listen, app string) error {
 		Timeout, MaxInterval string
 	}{Identity: identity(c.Headers), PathPrefix: c.PathPrefix}
 	var err error
-	if values.Listen, err = hostPort(listen); err != nil {
-		return fmt.Errorf("listen at %s: %w", listen, err)
+	if values.Listen, err = hostPort(g.Listen); err != nil {
+		return fmt.Errorf("listen at %s: %w", g.Listen, err)
 	}
-	if values.App, err = hostPort(app); err != nil {
-		return fmt.Errorf("find the app at %s: %w", app, err)
+	if values.App, err = hostPort(g.App); err != nil {
+		return fmt.Errorf("find the app at %s: %w", g.App, err)
 	}
-	if path, ok := strings.CutPrefix(c.Listen.Check, "unix://"); ok {
-		values.Check = endpoint{Path: path, Discovery: static}
-	} else if values.Check, err = hostPort(c.Listen.Check); err != nil {
-		return fmt.Errorf("find lamplighter at %s: %w", c.Listen.Check, err)
+	if values.Check, err = g.check(c.Listen); err != nil {
+		return err
 	}
 	values.Timeout, values.MaxInterval = seconds(timeout(c)), seconds(2*timeout(c))
 	return render(w, "envoy.yaml.tmpl", values)
+}
+
+// check is where Checks go.
+func (g Gateway) check(l config.Listen) (e endpoint, err error) {
+	if (l.TLS != nil) != (g.CA != "") {
+		return e, errors.New("listen.tls and the file with its CA go together: name both, or none")
+	}
+	path, socket := strings.CutPrefix(l.Check, "unix://")
+	if socket && g.Lamplighter == "" {
+		return endpoint{Path: path, Discovery: static}, nil
+	}
+	at := cmp.Or(g.Lamplighter, l.Check)
+	if e, err = hostPort(at); err != nil {
+		return e, fmt.Errorf("find lamplighter at %s: %w", at, err)
+	}
+	switch e.Host { // every address of this machine
+	case "0.0.0.0":
+		e.Host = "127.0.0.1"
+	case "::":
+		e.Host = "::1"
+	}
+	if e.CA = g.CA; e.CA != "" {
+		e.NameType = "DNS"
+		if e.Discovery == static {
+			e.NameType = "IP_ADDRESS"
+		}
+	}
+	return e, nil
 }
 
 // timeout of a Check.
@@ -62,16 +101,18 @@ type endpoint struct {
 	Path, Host string
 	Port       uint16
 	Discovery  string
+	CA         string // empty: no TLS
+	NameType   string // of Host in the certificate (SubjectAltNameMatcher.SanType)
 }
 
 func hostPort(address string) (e endpoint, err error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return e, err
+		return e, errors.New("write host:port")
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil || n == 0 {
-		return e, fmt.Errorf("port %q is no number from 1 to 65535", port)
+		return e, errors.New("write host:port, with a port from 1 to 65535")
 	}
 	e = endpoint{Host: host, Port: uint16(n), Discovery: byDNS}
 	if host == "" {

@@ -23,7 +23,7 @@ func printed(t *testing.T, more, listen, app string) string {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	if err := manifest.Envoy(&out, c, listen, app); err != nil {
+	if err := manifest.Envoy(&out, c, manifest.Gateway{Listen: listen, App: app}); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()
@@ -84,8 +84,43 @@ func TestEnvoyRefusesWhatIsNoAddress(t *testing.T) {
 	}
 	for _, bad := range []string{"", "8080", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "a:b:c"} {
 		var out strings.Builder
-		if manifest.Envoy(&out, c, bad, "127.0.0.1:1") == nil || manifest.Envoy(&out, c, "127.0.0.1:1", bad) == nil || out.Len() > 0 {
+		good := "127.0.0.1:1"
+		if manifest.Envoy(&out, c, manifest.Gateway{Listen: bad, App: good}) == nil || manifest.Envoy(&out, c, manifest.Gateway{Listen: good, App: bad}) == nil ||
+			bad != "" && manifest.Envoy(&out, c, manifest.Gateway{Listen: good, App: good, Lamplighter: bad}) == nil || out.Len() > 0 {
 			t.Errorf("%q is taken, or something was printed", bad)
 		}
+	}
+}
+
+func TestEnvoyFindsLamplighter(t *testing.T) {
+	t.Parallel()
+	const secured = "listen: {check: \":9191\", tls: {cert_file: c, key_file: k}}"
+	at := func(lamplighter, ca string) manifest.Gateway {
+		return manifest.Gateway{Listen: ":80", App: "app:80", Lamplighter: lamplighter, CA: ca}
+	}
+	for _, c := range []struct {
+		config string
+		at     manifest.Gateway
+		want   []string
+	}{
+		{"listen: {check: \":9191\"}", at("", ""), []string{`{address: "127.0.0.1", port_value: 9191}`}},
+		{"listen: {check: \"[::]:9191\"}", at("", ""), []string{`{address: "::1", port_value: 9191}`}},
+		{"", at("lamp.example.com:443", ""), []string{`{address: "lamp.example.com", port_value: 443}`, "lamplighter\n    type: STRICT_DNS\n"}},
+		{secured, at("lamp.example.com:443", "/ca.pem"), []string{`sni: "lamp.example.com"`, `{filename: "/ca.pem"}`, `{san_type: DNS, matcher: {exact: "lamp.example.com"}}`}},
+		{secured, at("", "/ca.pem"), []string{`{san_type: IP_ADDRESS, matcher: {exact: "127.0.0.1"}}`}},
+	} {
+		var out strings.Builder
+		if err := manifest.Envoy(&out, parsed(t, c.config), c.at); err != nil {
+			t.Errorf("%s: %v", c.config, err)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("%s: not there: %q", c.config, want)
+			}
+		}
+	}
+	var out strings.Builder
+	if manifest.Envoy(&out, parsed(t, secured), at("", "")) == nil || manifest.Envoy(&out, parsed(t, ""), at("", "/ca.pem")) == nil || out.Len() > 0 {
+		t.Error("TLS without a CA, or the reverse")
 	}
 }

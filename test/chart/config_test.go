@@ -103,7 +103,7 @@ func TestEnvoyIsTheOneThatIsPrinted(t *testing.T) {
 				}
 			}
 			var want strings.Builder
-			if err := manifest.Envoy(&want, parsed(t, all), listen, app); err != nil {
+			if err := manifest.Envoy(&want, parsed(t, all), manifest.Gateway{Listen: listen, App: app}); err != nil {
 				t.Fatal(err)
 			}
 			if got := at(kind(all, "ConfigMap"), "data", "envoy.yaml"); got != want.String() {

@@ -9,6 +9,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/lamplighter/lamplighter/pkg/app"
+	"github.com/lamplighter/lamplighter/pkg/config"
 )
 
 // podSpec is that of the Deployment.
@@ -80,16 +83,26 @@ func TestOnlyWhatNeedsARestartRollsThePods(t *testing.T) {
 		spec, _ := at(kind(mustRender(t, args...), "Deployment"), "spec", "template").(map[string]any)
 		return spec
 	}
-	before := template(ci("standalone-redis-ha"))
-	for set, rolls := range map[string]bool{
-		"config.refresh.jitter=1s": false, "config.sweep.rate=5": false, "config.log.level=debug": false, "config.external_url=https://b.example.com": false,
-		"config.provider.client_id=other": false, "config.session.idle=2h": false, "config.headers.user_id=X-User": false, "prometheusRule.enabled=false": false,
-		"config.app=shop": true, "config.cache.ttl=5s": true, "config.store.redis.prefix=x": true, "config.listen.metrics=0.0.0.0:9999": true, "config.listen.admin=127.0.0.1:1": true,
+	config := func(args ...string) config.Config { return parsed(t, mustRender(t, args...)) }
+	standing := ci("standalone-redis-ha")
+	before, beforeConfig := template(standing), config(standing)
+	both := 0
+	for _, set := range []string{
+		"config.refresh.jitter=1s", "config.sweep.rate=5", "config.log.level=debug", "config.external_url=https://b.example.com", "config.session.idle=2h",
+		"config.headers.user_id=X-User", "config.provider.scopes={openid}", "prometheusRule.enabled=false",
+		"config.app=shop", "config.cache.ttl=5s", "config.store.redis.prefix=x", "config.listen.metrics=0.0.0.0:9999", "config.listen.admin=127.0.0.1:1",
+		"config.provider.client_id=other", "config.provider.issuer=https://other.example.com", "config.sweep.enabled=false", "config.sweep.max_in_flight=7",
 	} {
-		after := template(ci("standalone-redis-ha"), "--set", set)
-		if rolled := !reflect.DeepEqual(before, after); rolled != rolls {
+		rolls := len(app.NeedRestart(beforeConfig, config(standing, "--set", set))) > 0
+		if rolls {
+			both++
+		}
+		if rolled := !reflect.DeepEqual(before, template(standing, "--set", set)); rolled != rolls {
 			t.Errorf("%s: rolls the pods: %v", set, rolled)
 		}
+	}
+	if both != 9 {
+		t.Errorf("%d of these need a restart", both)
 	}
 	if keys := slices.Collect(maps.Keys(at(before, "metadata", "annotations").(map[string]any))); !slices.Equal(keys, []string{"checksum/restart"}) {
 		t.Errorf("annotations %q", keys)

@@ -121,7 +121,7 @@ func TestTheExampleOfKustomizeFitsTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	var want strings.Builder
-	if err := manifest.Envoy(&want, c, "0.0.0.0:8080", "127.0.0.1:3000"); err != nil {
+	if err := manifest.Envoy(&want, c, manifest.Gateway{Listen: "0.0.0.0:8080", App: "127.0.0.1:3000"}); err != nil {
 		t.Fatal(err)
 	}
 	generated(t, "test/chart/testdata/kustomize/envoy.yaml", []byte(want.String()))

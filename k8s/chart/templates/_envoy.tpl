@@ -7,6 +7,7 @@ pkg/manifest gives it.
 {{- $check := dict "Path" (trimPrefix "unix://" $config.listen.check) "Discovery" "STATIC" -}}
 {{- if not (hasPrefix "unix://" $config.listen.check) -}}
 {{- $check = include "lamplighter.hostPort" $config.listen.check | fromYaml -}}
+{{- $_ := set $check "Host" (get (dict "0.0.0.0" "127.0.0.1" "::" "::1") $check.Host | default $check.Host) -}}
 {{- end -}}
 {{- $timeout := include "lamplighter.timeout" $config -}}
 {{- tpl (.Files.Get "files/envoy.yaml.tmpl") (dict
