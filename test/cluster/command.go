@@ -41,16 +41,23 @@ func (c *Cluster) Helm(args ...string) (string, error) { return c.command(c.helm
 
 func (c *Cluster) command(path, stdin string, args ...string) (string, error) {
 	cmd := exec.Command(path, args...)
-	// All that the two would read or keep of the person's own is in the test's folder.
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig, "HOME="+c.dir, "KUBECACHEDIR="+filepath.Join(c.dir, "cache"),
-		"HELM_CACHE_HOME="+filepath.Join(c.dir, "helm"), "HELM_CONFIG_HOME="+filepath.Join(c.dir, "helm"), "HELM_DATA_HOME="+filepath.Join(c.dir, "helm"))
-	cmd.Stdin = strings.NewReader(stdin)
+	cmd.Env, cmd.Stdin = c.Environ(), strings.NewReader(stdin)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
 		return out.String(), fmt.Errorf("%s %s: %w: %s", filepath.Base(path), strings.Join(args, " "), err, strings.TrimSpace(errs.String()))
 	}
 	return out.String(), nil
+}
+
+// Environ is the environment in which kubectl and helm are found and speak to this
+// cluster. All that the two would read or keep of the person's own is in the test's
+// folder.
+func (c *Cluster) Environ() []string {
+	helm := filepath.Join(c.dir, "helm")
+	return append(os.Environ(), "KUBECONFIG="+c.Kubeconfig, "HOME="+c.dir, "KUBECACHEDIR="+filepath.Join(c.dir, "cache"),
+		"HELM_CACHE_HOME="+helm, "HELM_CONFIG_HOME="+helm, "HELM_DATA_HOME="+helm,
+		"PATH="+filepath.Dir(c.kubectl)+":"+filepath.Dir(c.helm)+":"+os.Getenv("PATH"))
 }
 
 // Namespace makes one of that name.

@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/lamplighter/lamplighter/test/child"
 )
 
 // least is a config file without where Checks go.
@@ -25,11 +23,7 @@ headers: {user_id: X-User-ID}
 // the manifests in k8s.
 func (w *world) printed(t *testing.T) {
 	dir := t.TempDir()
-	build := exec.Command("go", "build", "-o", dir, "./cmd/lamplighter")
-	build.Dir = w.root
-	if err := child.Run(t.Context(), build); err != nil {
-		t.Fatal(err)
-	}
+	w.build(t, dir)
 	w.note("\n| lamplighter print | accepted |\n|---|---|")
 	for _, p := range []struct{ listen, args string }{
 		{`{check: "[::1]:9000"}`, "istio --namespace printed --selector app=web,tier=front"},
