@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -39,26 +40,30 @@ func TestHealth(t *testing.T) {
 func TestHealthCommand(t *testing.T) {
 	t.Parallel()
 	ca := redistest.NewAuthority(t)
-	for name, listen := range map[string]string{
-		"socket": "",
-		"port":   "check: \"127.0.0.1:PORT\"",
-		"TLS":    "check: \":PORT\", tls: {cert_file: " + ca.ServerCert + ", key_file: " + ca.ServerKey + "}",
+	for name, c := range map[string]struct {
+		check, listen string
+		args          []string
+	}{
+		"socket": {check: ""},
+		"port":   {check: "127.0.0.1:PORT"},
+		"TLS":    {":PORT", ", tls: {cert_file: " + ca.ServerCert + ", key_file: " + ca.ServerKey + "}", []string{"--tls"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := stack.Start(t, stack.Options{})
 			lamp := s.Lamplighter
-			if listen != "" {
+			at := s.CheckAddress()
+			if c.check != "" {
 				if err := lamp.Terminate(); err != nil {
 					t.Fatal(err)
 				}
-				port := stack.FreePort(t)
-				s.Reconfigure(t, "listen: {admin: \"127.0.0.1:0\", "+strings.ReplaceAll(listen, "PORT", port)+"}")
+				at = strings.Replace(c.check, "PORT", stack.FreePort(t), 1)
+				s.Reconfigure(t, fmt.Sprintf("listen: {admin: \"127.0.0.1:0\", check: %q%s}", at, c.listen))
 				lamp.Start()
 			}
-			config := s.File("lamplighter.yaml")
 			ask := func(more ...string) int {
-				code, out, errs := lamp.Command(append([]string{"health", "--config", config}, more...)...)
+				args := append([]string{"health", "--check", at}, c.args...)
+				code, out, errs := lamp.Command(append(args, more...)...)
 				t.Logf("health %v: %d %s%s", more, code, out, errs)
 				return code
 			}

@@ -140,6 +140,9 @@ func TestReloadUnderLoad(t *testing.T) {
 		eventually(t, what+" is refused", func() bool {
 			return lamp.Metric("bff_config_last_reload_successful") == 0 && strings.Contains(lamp.Log(), c.says)
 		})
+		if code, _, errs := lamp.Command("health", "--check", s.CheckAddress()); code != 0 {
+			t.Errorf("%s: who serves on is not healthy: %s", what, errs)
+		}
 		if reloads() != before || status("/") != http.StatusUnauthorized || status("/public/x") != http.StatusOK {
 			t.Errorf("%s was served", what)
 		}

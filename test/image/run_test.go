@@ -54,7 +54,7 @@ func runs(l layout) {
 	lamp := s.NewLamplighter(t, settings+"/lamplighter.yaml", c.Config.Env)
 	lamp.Root, lamp.Program, lamp.UID = root, program, uid
 	lamp.Start() // ready, by /readyz
-	if got := inside(t, root, c, "health", "--config", settings+"/lamplighter.yaml"); got != "serving\n" {
+	if got := inside(t, root, c, "health", "--check", "unix://"+writable+"/check.sock"); got != "serving\n" {
 		t.Errorf("health is %q", got)
 	}
 	if v := inside(t, root, c, "version"); !strings.HasPrefix(v, "lamplighter "+stamp(t)) || !strings.HasSuffix(v, runtime.GOOS+"/"+runtime.GOARCH+"\n") {

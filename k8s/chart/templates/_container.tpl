@@ -20,17 +20,17 @@ ports:
 - {name: {{ include "lamplighter.metricsPortName" $ }}, containerPort: {{ include "lamplighter.port" . }}}
 {{- end }}
 startupProbe: # as liveness: a provider that is down when lamplighter starts is no reason to kill it
-  {{- include "lamplighter.health" (list "--live") | nindent 2 }}
+  {{- include "lamplighter.health" (list $config.listen "--live") | nindent 2 }}
   periodSeconds: 1
   timeoutSeconds: 3
   failureThreshold: 60
 livenessProbe:
-  {{- include "lamplighter.health" (list "--live") | nindent 2 }}
+  {{- include "lamplighter.health" (list $config.listen "--live") | nindent 2 }}
   periodSeconds: 10
   timeoutSeconds: 3
   failureThreshold: 3
 readinessProbe:
-  {{- include "lamplighter.health" (list) | nindent 2 }}
+  {{- include "lamplighter.health" (list $config.listen) | nindent 2 }}
   periodSeconds: 5
   timeoutSeconds: 3
   failureThreshold: 2
@@ -51,8 +51,14 @@ volumeMounts:
 {{ if eq .Values.mode "sidecar" }}lamp-metrics{{ else }}metrics{{ end }}
 {{- end }}
 
-{{- /* The binary speaks the gRPC health protocol to its own listener, a socket too, which the kubelet cannot. */}}
+{{- /*
+The binary speaks the gRPC health protocol to its own listener, a socket too, which the kubelet cannot. It reads no
+config: a bad one, which lamplighter keeps out, must not have it killed.
+*/}}
 {{- define "lamplighter.health" -}}
+{{- $listen := first . -}}
+{{- $command := list "/ko-app/lamplighter" "health" "--check" $listen.check -}}
+{{- if $listen.tls }}{{ $command = append $command "--tls" }}{{ end -}}
 exec:
-  command: {{ concat (list "/ko-app/lamplighter" "health" "--config" "/etc/lamplighter/lamplighter.yaml") . | toJson }}
+  command: {{ concat $command (rest .) | toJson }}
 {{- end }}
