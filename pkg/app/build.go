@@ -40,7 +40,7 @@ func (a *App) build(o Options) error {
 	if a.keys, err = readKeys(cfg); err != nil {
 		return err
 	}
-	set, err := settingsOf(cfg)
+	set, err := settingsOf(cfg, a.keys)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/config"
+	"github.com/lamplighter/lamplighter/pkg/seal"
 	"github.com/lamplighter/lamplighter/pkg/session"
 )
 
@@ -47,8 +48,12 @@ func TestSteadyClockIsTheWallClock(t *testing.T) {
 // What provider.profile may be is what there is a profile for.
 func TestProfilesOfTheConfig(t *testing.T) {
 	t.Parallel()
+	keys, err := seal.ParseKeys([]byte("k1:" + strings.Repeat("A", 43) + "="))
+	if err != nil {
+		t.Fatal(err)
+	}
 	named := func(profile, replay string) (session.Profile, error) {
-		s, err := settingsOf(config.Config{Provider: config.Provider{Profile: profile, Replay: replay}})
+		s, err := settingsOf(config.Config{Provider: config.Provider{Profile: profile, Replay: replay}}, keys)
 		return s.profile, err
 	}
 	schema, err := config.Schema()

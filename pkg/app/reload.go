@@ -73,7 +73,7 @@ func (a *App) Reload(cfg config.Config) error {
 	if changed := NeedRestart(a.cfg, cfg); len(changed) > 0 {
 		return fmt.Errorf("%s: read at a start only; restart lamplighter, or take the change back", strings.Join(changed, ", "))
 	}
-	set, err := settingsOf(cfg)
+	set, err := settingsOf(cfg, a.keys)
 	if err != nil {
 		return err
 	}

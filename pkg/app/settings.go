@@ -27,10 +27,10 @@ type settings struct {
 	external *url.URL
 	profile  session.Profile
 	policy   session.Policy
-	identity authz.Identity
+	encoder  *authz.Encoder
 }
 
-func settingsOf(cfg config.Config) (s settings, err error) {
+func settingsOf(cfg config.Config, keys *seal.Keyring) (s settings, err error) {
 	s.Config = cfg
 	if s.external, err = url.Parse(cfg.ExternalURL); err != nil {
 		return s, fmt.Errorf("read external_url: %w", err)
@@ -44,7 +44,8 @@ func settingsOf(cfg config.Config) (s settings, err error) {
 	}
 	s.policy = session.Policy{Threshold: cfg.Refresh.TokenRefreshThreshold.Std()}
 	h := cfg.Headers
-	s.identity = authz.Identity{UserID: h.UserID, Email: h.Email, Name: h.Name, AuthTime: h.AuthTime, SessionID: h.SessionID, Claims: h.Claims}
+	identity := authz.Identity{UserID: h.UserID, Email: h.Email, Name: h.Name, AuthTime: h.AuthTime, SessionID: h.SessionID, Claims: h.Claims}
+	s.encoder = authz.NewEncoder(identity, sessionHash(keys))
 	return s, nil
 }
 
@@ -75,7 +76,7 @@ func lifecycleSettings(s settings) lifecycle.Settings {
 
 func (a *App) cacheSettings(s settings) sessioncache.Settings {
 	return sessioncache.Settings{
-		Policy: s.policy, EndsAccess: s.profile.EndsAccess, Encode: authz.NewEncoder(s.identity, sessionHash(a.keys)).Encode,
+		Policy: s.policy, EndsAccess: s.profile.EndsAccess, Encode: s.encoder.Encode,
 	}
 }
 
@@ -101,7 +102,7 @@ func (a *App) checkOptions(s settings, party *rp.RP) authz.Options {
 		Sessions: a.cache, Refresher: a.refresher, Activity: a.life, RP: party,
 		ExternalURL: s.external, PathPrefix: s.PathPrefix,
 		CookieName: s.Session.Cookie.Name, OwnCookies: rp.LoginCookiePrefix,
-		Identity: s.identity, WaitOnDue: s.Refresh.OnDue == config.DueWait, MaxWait: s.Refresh.MaxWait.Std(),
+		Encoder: s.encoder, WaitOnDue: s.Refresh.OnDue == config.DueWait, MaxWait: s.Refresh.MaxWait.Std(),
 		Log: a.log, Metrics: a.metrics.checks, Now: a.now,
 	}
 	for _, r := range s.Rules {

@@ -63,7 +63,7 @@ func TestTheAgeOfTheToken(t *testing.T) {
 			s.Token.Access = session.AccessToken{Secret: session.NewSecret("renewed")}
 			s.Token.Issued = time.Now().Add(-age)
 			next := &session.View{Session: s, Window: session.Policy{Threshold: time.Minute}.Window(s)}
-			next.Headers, next.Size = encoder().Encode(s)
+			next.Headers, next.Size = encoder.Encode(s)
 			return next, nil
 		}
 	}

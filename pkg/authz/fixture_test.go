@@ -38,7 +38,7 @@ var want = map[string]string{
 	"x-auth-time": "1700000000", "x-session-id": "hash", "x-user-groups": "a,b",
 }
 
-func encoder() Encoder { return NewEncoder(identity, func(session.ID) string { return "hash" }) }
+var encoder = NewEncoder(identity, func(session.ID) string { return "hash" })
 
 // newView is a session whose token was issued at t0 and lives for life.
 func newView(h session.Handle, t0 time.Time, life time.Duration, change ...func(*session.Session)) *session.View {
@@ -57,7 +57,7 @@ func newView(h session.Handle, t0 time.Time, life time.Duration, change ...func(
 		c(&s)
 	}
 	v := &session.View{Session: s, Window: session.Policy{Threshold: 5 * time.Minute}.Window(s), Used: t0}
-	v.Headers, v.Size = encoder().Encode(s)
+	v.Headers, v.Size = encoder.Encode(s)
 	return v
 }
 
@@ -150,7 +150,7 @@ func newFront(t testing.TB, f *fake, change ...func(*Options)) *front {
 			{PathPrefix: "/strict", Bearer: BearerReject},
 			{PathPrefix: "/hook", NoSession: true, Bearer: BearerPass},
 		},
-		Identity: identity, MaxWait: 3 * time.Second, Metrics: NewMetrics(prometheus.NewRegistry()),
+		Encoder: encoder, MaxWait: 3 * time.Second, Metrics: NewMetrics(prometheus.NewRegistry()),
 		Log: slog.New(slog.NewTextHandler(&log, nil)),
 	}
 	for _, c := range change {

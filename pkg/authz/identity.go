@@ -47,15 +47,16 @@ type Encoder struct {
 	hash     func(session.ID) string
 }
 
-// NewEncoder returns an Encoder for the Server with the same Identity. hash
+// NewEncoder returns an Encoder, for a Server and for what makes its views. hash
 // names a session to upstreams without telling its id.
-func NewEncoder(i Identity, hash func(session.ID) string) Encoder {
-	return Encoder{identity: i, names: i.names(), hash: hash}
+func NewEncoder(i Identity, hash func(session.ID) string) *Encoder {
+	return &Encoder{identity: i, names: i.names(), hash: hash}
 }
 
 // prepared is what View.Headers holds. It is shared by all answers and never
 // changed.
 type prepared struct {
+	by     *Encoder
 	set    []*corev3.HeaderValueOption // authorization first; empty: the token cannot be sent
 	remove removal                     // the identity headers that are not in set
 }
@@ -66,8 +67,8 @@ const headerBytes = 208
 
 // Encode prepares the headers of s and tells their size in bytes. A value that
 // no header can carry is left out, and then the client's is removed.
-func (e Encoder) Encode(s session.Session) (headers any, size int64) {
-	p := &prepared{}
+func (e *Encoder) Encode(s session.Session) (headers any, size int64) {
+	p := &prepared{by: e}
 	access := "Bearer " + s.Token.Access.Reveal()
 	if s.Token.Access.IsZero() || !sendable(access) {
 		return p, 0
@@ -89,7 +90,7 @@ func (e Encoder) Encode(s session.Session) (headers any, size int64) {
 }
 
 // values is header → value, names lower-case.
-func (e Encoder) values(s session.Session) map[string]string {
+func (e *Encoder) values(s session.Session) map[string]string {
 	who, to := s.Identity, make(map[string]string, len(e.names))
 	put := func(name, value string) {
 		if name != "" {

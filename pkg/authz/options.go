@@ -33,9 +33,9 @@ type Activity interface {
 	Use(ctx context.Context, v *session.View, now time.Time) error
 }
 
-// Options of New. Rules, Identity, WaitOnDue and Now may be left out.
+// Options of New. Rules, WaitOnDue and Now may be left out.
 type Options struct {
-	Sessions  Sessions // its views carry what Encoder.Encode prepared
+	Sessions  Sessions // its views carry what an Encoder prepared
 	Refresher Refresher
 	Activity  Activity
 	// RP serves PathPrefix, and GET <PathPrefix>login?return_to=… for navigations
@@ -48,18 +48,20 @@ type Options struct {
 	// OwnCookies begins the names of all other cookies of ours.
 	OwnCookies string
 	Rules      []Rule // the first match decides; none: session required, bearer stripped
-	Identity   Identity
-	WaitOnDue  bool          // refresh.on_due: wait
-	MaxWait    time.Duration // longest wait for a refresh
-	Metrics    *Metrics
-	Log        *slog.Logger
-	Now        func() time.Time // nil: time.Now; for clock-step tests
+	// Encoder prepares the headers of all that is served. A view that comes from another
+	// one, of settings before or after, is prepared anew.
+	Encoder   *Encoder
+	WaitOnDue bool          // refresh.on_due: wait
+	MaxWait   time.Duration // longest wait for a refresh
+	Metrics   *Metrics
+	Log       *slog.Logger
+	Now       func() time.Time // nil: time.Now; for clock-step tests
 }
 
 func (o *Options) check() error {
 	switch {
-	case o.Sessions == nil, o.Refresher == nil, o.Activity == nil, o.RP == nil, o.Metrics == nil, o.Log == nil:
-		return errors.New("sessions, refresher, activity, relying party, metrics and log are required")
+	case o.Sessions == nil, o.Refresher == nil, o.Activity == nil, o.RP == nil, o.Encoder == nil, o.Metrics == nil, o.Log == nil:
+		return errors.New("sessions, refresher, activity, relying party, encoder, metrics and log are required")
 	case o.ExternalURL == nil || o.ExternalURL.Scheme == "" || o.ExternalURL.Host == "":
 		return errors.New("external url is not an origin")
 	case len(o.PathPrefix) < 3 || o.PathPrefix[0] != '/' || !strings.HasSuffix(o.PathPrefix, "/"):

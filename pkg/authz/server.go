@@ -34,7 +34,7 @@ func New(o Options) (*Server, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	g := newGuard(o.Identity)
+	g := newGuard(o.Encoder.identity)
 	return &Server{
 		opts:         o,
 		settings:     settings{prefix: o.PathPrefix, origin: o.ExternalURL.Scheme + "://" + o.ExternalURL.Host, waitOnDue: o.WaitOnDue},
@@ -110,6 +110,7 @@ func (s *Server) use(ctx context.Context, id session.ID) (*session.View, time.Ti
 	v, err := s.opts.Sessions.Get(ctx, id)
 	now := s.opts.Now()
 	if err == nil {
+		v = s.own(v)
 		err = s.opts.Activity.Use(ctx, v, now)
 	}
 	if err != nil && !session.Gone(err) && s.quiet(now) {
@@ -125,6 +126,19 @@ const quietFor = 10 * time.Second
 // quiet notes trouble at now, and tells whether there was none for a while.
 func (s *Server) quiet(now time.Time) bool {
 	return now.UnixNano()-s.troubled.Swap(now.UnixNano()) > int64(quietFor)
+}
+
+// own is v with the headers of this Server's settings. Another's would let pass what a
+// client supplies: they neither set nor remove a header that only this one sends. Such
+// a v comes of a flight or a memory that outlives a change of the settings.
+func (s *Server) own(v *session.View) *session.View {
+	p, ok := v.Headers.(*prepared)
+	if !ok || p.by == s.opts.Encoder {
+		return v
+	}
+	mine := *v
+	mine.Headers, _ = s.opts.Encoder.Encode(v.Session)
+	return &mine
 }
 
 // withToken sees to the session's token.
@@ -146,7 +160,7 @@ func (s *Server) withToken(ctx context.Context, r *request, rule Rule, v *sessio
 	if err != nil {
 		return decideFailed(r, rule, v, err, now)
 	}
-	return serveAt(renewed, now) // whatever its freshness: there is none newer
+	return serveAt(s.own(renewed), now) // whatever its freshness: there is none newer
 }
 
 // inTime ends ctx after at most the given time, and before Envoy gives up.
