@@ -214,10 +214,12 @@ func (a *App) begin(ctx context.Context) error {
 	a.Start()
 	select {
 	case <-a.ready:
-		return a.Listen()
 	case <-ctx.Done():
+	}
+	if ctx.Err() != nil { // perhaps both: who is about to end takes nothing
 		return nil
 	}
+	return a.Listen()
 }
 
 // Run is Listen, Start, and Stop when ctx is done or a listener fails.

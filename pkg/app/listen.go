@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -31,17 +32,19 @@ type binder struct {
 // place is an address of the config file, with its key.
 type place struct{ key, address string }
 
-// all binds all places, or none.
-func (b binder) all(places []place) (bound []net.Listener, err error) {
-	for _, p := range places {
-		l, err := b.listen(p.key, p.address)
+// all binds all places, or none. The first, which alone can be a socket, is the last to
+// be bound: the process whose socket is replaced cannot get its place back.
+func (b binder) all(places []place) ([]net.Listener, error) {
+	bound := make([]net.Listener, len(places))
+	for i := len(places) - 1; i >= 0; i-- {
+		l, err := b.listen(places[i].key, places[i].address)
 		if err != nil {
-			for _, before := range bound {
+			for _, before := range bound[i+1:] {
 				err = errors.Join(err, before.Close())
 			}
 			return nil, err
 		}
-		bound = append(bound, l)
+		bound[i] = l
 	}
 	return bound, nil
 }
@@ -98,11 +101,10 @@ func (b binder) listenUnix(key, path string) (net.Listener, error) {
 	if err := b.replaceable(path); err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
-	fresh := path + ".new"
+	fresh := path + "." + rand.Text()[:6] // nobody else's: two may come at once
 	if len(fresh) > maxSocketPath {
-		fresh = filepath.Join(filepath.Dir(path), ".n")
+		fresh = filepath.Join(filepath.Dir(path), rand.Text()[:4])
 	}
-	_ = os.Remove(fresh) // of a process that was killed just then
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: fresh, Net: "unix"})
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("listen on %s: folder %s does not exist; create it, writable for this user, or change %s", path, filepath.Dir(path), key)
@@ -112,6 +114,7 @@ func (b binder) listenUnix(key, path string) (net.Listener, error) {
 	}
 	l.SetUnlinkOnClose(false) // what is at the path by then may be another's
 	if err := errors.Join(os.Chmod(fresh, socketMode), os.Rename(fresh, path)); err != nil {
+		_ = os.Remove(fresh)
 		return nil, errors.Join(fmt.Errorf("open socket %s to its group: %w", path, err), l.Close())
 	}
 	return l, nil
