@@ -55,7 +55,8 @@ type Options struct {
 // App is one lamplighter process. New, Listen, Start and Stop are called in
 // this order, each once, by one goroutine.
 type App struct {
-	cfg       config.Config // what is served
+	cfg       config.Config // what is served; once Start is called, that is for Reload alone
+	listen    config.Listen // of it; it stays as it is
 	log       *slog.Logger
 	now       func() time.Time
 	transport http.RoundTripper // as in Options, and so are these two
@@ -92,7 +93,7 @@ func New(cfg config.Config, o Options) (*App, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	a := &App{cfg: cfg, log: o.Log, now: o.Now, transport: o.Transport, level: o.Level, source: o.Source, takeOver: o.TakeOver, ready: make(chan struct{}), name: rand.Text(), failed: make(chan error, 3)}
+	a := &App{cfg: cfg, listen: cfg.Listen, log: o.Log, now: o.Now, transport: o.Transport, level: o.Level, source: o.Source, takeOver: o.TakeOver, ready: make(chan struct{}), name: rand.Text(), failed: make(chan error, 3)}
 	if o.TakeOver && cfg.Store.Redis == nil {
 		return nil, errors.New("take over: the embedded store has one owner at a time; stop the other lamplighter and start this one (a gateway that repeats its Checks bridges that), or use store.redis")
 	}
@@ -127,15 +128,15 @@ func (a *App) trouble() string {
 
 // Listen binds all listeners and serves them. If it fails, none is bound.
 func (a *App) Listen() error {
-	places := []place{{"listen.check", a.cfg.Listen.Check}, {"listen.admin", a.cfg.Listen.Admin}}
-	if a.cfg.Listen.Metrics != "" {
-		places = append(places, place{"listen.metrics", a.cfg.Listen.Metrics})
+	places := []place{{"listen.check", a.listen.Check}, {"listen.admin", a.listen.Admin}}
+	if a.listen.Metrics != "" {
+		places = append(places, place{"listen.metrics", a.listen.Metrics})
 	}
 	bound, err := binder{shared: a.shared != nil, takeOver: a.takeOver}.all(places)
 	if err != nil {
 		return err
 	}
-	check, told := bound[0], []any{"check", a.cfg.Listen.Check, "check_addr", bound[0].Addr().String()}
+	check, told := bound[0], []any{"check", a.listen.Check, "check_addr", bound[0].Addr().String()}
 	a.serving.Go(func() { a.ended("check listener", a.grpc.Serve(check)) })
 	for i, server := range []*http.Server{a.admin, a.scraped}[:len(bound)-1] {
 		name, l := []string{"admin", "metrics"}[i], bound[i+1]
@@ -175,10 +176,10 @@ func (a *App) Start() {
 		running.Go(func() { a.shared.Run(ctx, a.cache.Changed, lost) })
 	}
 	running.Go(func() { a.life.Run(ctx) })
+	party, swept := a.relying.Load(), a.cfg.Sweep.Enabled
 	if a.source != nil {
 		running.Go(func() { a.follow(ctx, a.source) })
 	}
-	party, swept := a.relying.Load(), a.cfg.Sweep.Enabled
 	running.Go(func() {
 		if party.Run(ctx) == nil && a.Ready() == nil {
 			a.setServing()

@@ -34,33 +34,46 @@ func (s *Source) Load() (config.Config, error) {
 	return config.Load(s.path, s.environ)
 }
 
-// watch must come before the files of c are read.
-func (s *Source) watch(c config.Config) { s.files.Watch(append(c.Files(), s.path)...) }
+// watch must come before the files of the configs are read.
+func (s *Source) watch(configs ...config.Config) {
+	names := []string{s.path}
+	for _, c := range configs {
+		names = append(names, c.Files()...)
+	}
+	s.files.Watch(names...)
+}
 
-// follow reloads whenever a file has changed, until ctx is done.
+// follow reloads whenever a file has changed, and has then been the same for a second
+// look, until ctx is done.
 func (a *App) follow(ctx context.Context, s *Source) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
+	settled := true
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		if !s.files.Changed() {
+		if s.files.Changed() {
+			settled = false // perhaps somebody is still writing
 			continue
 		}
+		if settled {
+			continue
+		}
+		settled = true
 		cfg, err := config.Load(s.path, s.environ)
 		if err == nil {
-			s.watch(cfg)
+			s.watch(a.cfg, cfg) // what is refused now may be for want of a file that comes later
 			err = a.Reload(cfg)
 		}
 		if err != nil {
-			s.watch(a.cfg)
 			a.metrics.loaded.Set(0)
 			a.log.Error("config was not reloaded, what was served before is served on", "error", err)
 			continue
 		}
+		s.watch(cfg)
 		a.metrics.loaded.Set(1)
 		a.log.Info("config reloaded")
 	}

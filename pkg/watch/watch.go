@@ -39,7 +39,11 @@ func (f *Files) Changed() (changed bool) {
 	return changed
 }
 
+// content of what is no file, such as a pipe, is nothing: it could be read once only.
 func content(name string) (sum [sha256.Size]byte) {
+	if is, err := os.Stat(name); err != nil || !is.Mode().IsRegular() {
+		return sum
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return sum

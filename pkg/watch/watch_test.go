@@ -1,6 +1,7 @@
 package watch_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -61,4 +62,26 @@ func TestChanged(t *testing.T) {
 	f.Watch(a, none)
 	f.Watch(a, b, none)
 	expect("watched anew, as it is now", false)
+}
+
+// A pipe can be read once, and not by us: the config of `--config <(…)` is one.
+func TestPipe(t *testing.T) {
+	t.Parallel()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := w.WriteString("all of it"); err != nil {
+		t.Fatal(err)
+	}
+	_ = w.Close()
+	name := fmt.Sprintf("/dev/fd/%d", r.Fd())
+	var f watch.Files
+	if f.Watch(name); f.Changed() {
+		t.Error("a pipe has changed")
+	}
+	if got, err := os.ReadFile(name); err != nil || string(got) != "all of it" {
+		t.Errorf("what is left in the pipe: %q, %v", got, err)
+	}
 }

@@ -40,6 +40,8 @@ type world struct {
 	gate  *gateway
 	log   *logbook.Book
 	cfg   string
+	dir   string // of the files that it names
+	file  string // that it is in; empty: none
 	line  line
 	clock *clock // of lamplighter
 }
@@ -47,6 +49,7 @@ type world struct {
 type options struct {
 	life     time.Duration // of access tokens
 	config   string        // top-level keys over the usual ones
+	followed bool          // the config is a file, which may change
 	provider string        // keys of provider over the usual ones
 }
 
@@ -78,7 +81,7 @@ func newWorld(t *testing.T, dir string, o options) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, line: line{to: provider.RoundTripper()}, op: provider, echo: new(echo.API), log: new(logbook.Book), clock: new(clock)}
+	w := &world{t: t, dir: dir, line: line{to: provider.RoundTripper()}, op: provider, echo: new(echo.API), log: new(logbook.Book), clock: new(clock)}
 	w.gate = &gateway{app: w.echo, op: provider.RoundTripper(), host: strings.TrimPrefix(appURL, "http://")}
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -103,6 +106,9 @@ store: {memory: {}}
 headers: {user_id: X-User-ID, session_id: X-Session-ID}
 %s
 `, appURL, issuer, file("client-secret", secret), cmp.Or(o.provider, "profile: generic"), file("keys", "k1:"+base64.StdEncoding.EncodeToString(key)), o.config)
+	if o.followed {
+		w.file = file("lamplighter.yaml", w.cfg)
+	}
 	return w
 }
 
@@ -110,12 +116,17 @@ headers: {user_id: X-User-ID, session_id: X-Session-ID}
 func (w *world) start(s *memstore.Store) {
 	w.t.Helper()
 	cfg, err := config.Parse([]byte(w.cfg), nil)
+	var source *app.Source
+	if w.file != "" {
+		source = app.NewSource(w.file, nil)
+		cfg, err = source.Load()
+	}
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.store = s
 	w.app, err = app.New(cfg, app.Options{
-		Transport: &w.line, Store: s, Now: w.clock.now, Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Source: source, Transport: &w.line, Store: s, Now: w.clock.now, Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
 		w.t.Fatal(err)
