@@ -93,15 +93,23 @@ func ParseKeys(src []byte) (*Keyring, error) {
 }
 
 // Replace gives r the keys of next, and every Box that was made of r. It refuses, with
-// no effect, keys without the one that r seals under: whatever was sealed a moment
-// ago would be lost.
+// no effect, keys without the one that r seals under, and another key by the id of one:
+// whatever was sealed a moment ago, or under that id, would be lost. It is called by one
+// goroutine at a time.
 func (r *Keyring) Replace(next *Keyring) error {
-	first := (*r.keys.Load())[0]
+	keys := *r.keys.Load()
+	first, kept := keys[0], false
 	for _, k := range *next.keys.Load() {
-		if k.id == first.id && same(k, first) {
-			r.keys.Store(next.keys.Load())
-			return nil
+		for _, before := range keys[1:] {
+			if k.id == before.id && !same(k, before) {
+				return fmt.Errorf("replace keys: %s is another key than before; give the new one an id of its own", k.id)
+			}
 		}
+		kept = kept || k.id == first.id && same(k, first)
+	}
+	if kept {
+		r.keys.Store(next.keys.Load())
+		return nil
 	}
 	return fmt.Errorf("replace keys: %s, under which everything is sealed now, is not among them; put the new key before it and keep it", first.id)
 }

@@ -240,8 +240,14 @@ func TestReplace(t *testing.T) {
 	if sums := slices.Collect(box.Sums([]byte("x"))); len(sums) != 2 || sums[1] != sum {
 		t.Errorf("sums %x, want the old one %x last", sums, sum)
 	}
+	if err := ring.Replace(parse(second + "a:" + strings.Repeat("A", 43) + "=\n")); err == nil || !strings.Contains(err.Error(), "a is another key than before") {
+		t.Errorf("another key by the id of one that only opens: %v", err)
+	}
 	if ring.String() != "keyring b a" {
 		t.Errorf("%s", ring)
+	}
+	if err := ring.Replace(parse(second)); err != nil || ring.String() != "keyring b" {
+		t.Errorf("without the old key: %v, %s", err, ring)
 	}
 }
 
