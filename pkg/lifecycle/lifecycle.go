@@ -53,10 +53,9 @@ type Settings struct {
 
 // Lifecycle is safe for concurrent use.
 type Lifecycle struct {
-	opts    Options
-	now     atomic.Pointer[Settings]
-	uses    useMap
-	started time.Time
+	opts Options
+	now  atomic.Pointer[settings]
+	uses useMap
 
 	mu          sync.Mutex
 	closed      bool // no revocation may start: Close is waiting for those under way
@@ -76,14 +75,27 @@ func New(o Options) *Lifecycle {
 	if o.Changed == nil {
 		o.Changed = func() {}
 	}
-	l := &Lifecycle{opts: o, started: o.Now(), revoking: make(chan struct{}, maxRevoking)}
+	l := &Lifecycle{opts: o, revoking: make(chan struct{}, maxRevoking)}
 	l.stop, l.cancel = context.WithCancel(context.Background())
-	l.Configure(o.Settings)
+	l.now.Store(&settings{o.Settings, o.Now()})
 	return l
 }
 
-// Configure is for what is asked from now on.
-func (l *Lifecycle) Configure(s Settings) { l.now.Store(&s) }
+// settings hold since when: from the start on, or since a session may be idle sooner.
+type settings struct {
+	Settings
+	since time.Time
+}
+
+// Configure is for what is asked from now on. It is called by one goroutine at a time.
+func (l *Lifecycle) Configure(s Settings) {
+	before := l.now.Load()
+	since := before.since
+	if s.Idle < before.Idle {
+		since = l.opts.Now()
+	}
+	l.now.Store(&settings{s, since})
+}
 
 func (l *Lifecycle) idle() time.Duration { return l.now.Load().Idle }
 

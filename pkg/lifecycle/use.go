@@ -78,16 +78,18 @@ func (m *useMap) each(f func(session.ID, use) (use, bool)) {
 }
 
 // returnGrace is how long after a start nobody is idle: while we were down, or
-// the wall clock was wrong, no session could be used. It never lengthens an idle
-// time by more than itself.
+// the wall clock was wrong, no session could be used. The same holds after the idle
+// time was shortened: another replica may have told the store of a use as late as
+// the longer one allows. It never lengthens an idle time by more than itself.
 const returnGrace = 10 * time.Minute
 
 // idleBefore: a session last used before it is idle at now.
 func (l *Lifecycle) idleBefore(now time.Time) time.Time {
-	if now.Before(l.started.Add(min(returnGrace, l.idle()))) {
+	set := l.now.Load()
+	if now.Before(set.since.Add(min(returnGrace, set.Idle))) {
 		return time.Time{}
 	}
-	return now.Add(-l.idle())
+	return now.Add(-set.Idle)
 }
 
 // Use records that a request uses v's session at now, unless the session is
