@@ -3,6 +3,7 @@ package sessioncache
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -86,8 +87,9 @@ func New(o Options) (*Cache, error) {
 	return c, nil
 }
 
-// Configure is for Views that are made from now on; none of before is served any more.
-// It is called by one goroutine at a time.
+// Configure is for Views that are made from now on. One of before is served only while
+// the store has nothing as good: it is away, or has yet to take a newer revision. It is
+// called by one goroutine at a time.
 func (c *Cache) Configure(s Settings) { c.now.Store(&settings{s, c.now.Load().count + 1}) }
 
 // epoch is another whenever that of Coherent is, or the settings are: it holds both
@@ -116,7 +118,8 @@ func (c *Cache) Close() { c.views.Close() }
 func (c *Cache) Get(ctx context.Context, id session.ID) (*session.View, error) {
 	epoch, coherent := c.epoch()
 	v, ok := c.views.Get(key(id))
-	if ok && v.Session.ID == id && coherent && v.Epoch == epoch {
+	known := ok && v.Session.ID == id && coherent && uint32(v.Epoch) == uint32(epoch) // by whatever settings
+	if known && v.Epoch == epoch {
 		if c.ended.has(id) {
 			return nil, session.ErrEnded
 		}
@@ -127,6 +130,9 @@ func (c *Cache) Get(ctx context.Context, id session.ID) (*session.View, error) {
 	switch {
 	case err != nil && r.Lost != 0:
 		return c.lost(r, v, err)
+	case known && (errors.Is(err, session.ErrUnavailable) || err == nil && r.Session.Revision < v.Session.Revision) &&
+		c.changes[id[0]].Load() == changes && !c.ended.has(id):
+		return v, nil
 	case err != nil:
 		return nil, err
 	}
