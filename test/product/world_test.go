@@ -19,6 +19,7 @@ import (
 	"github.com/lamplighter/lamplighter/pkg/config"
 	"github.com/lamplighter/lamplighter/pkg/store/memstore"
 	"github.com/lamplighter/lamplighter/test/echo"
+	"github.com/lamplighter/lamplighter/test/faultstore"
 	"github.com/lamplighter/lamplighter/test/logbook"
 	"github.com/lamplighter/lamplighter/test/op"
 	"github.com/lamplighter/lamplighter/test/stack"
@@ -36,6 +37,7 @@ type world struct {
 	op    *op.Provider
 	app   *app.App
 	store *memstore.Store
+	fault *faultstore.Store // the same, as the app sees it
 	echo  *echo.API
 	gate  *gateway
 	log   *logbook.Book
@@ -124,9 +126,9 @@ func (w *world) start(s *memstore.Store) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.store = s
+	w.store, w.fault = s, faultstore.New(s)
 	w.app, err = app.New(cfg, app.Options{
-		Source: source, Transport: &w.line, Store: s, Now: w.clock.now, Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Source: source, Transport: &w.line, Store: w.fault, Now: w.clock.now, Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
 		w.t.Fatal(err)
