@@ -12,7 +12,7 @@ IMAGE_TAG ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo la
 # What `make test-envoys` leaves to `make test`.
 OF_TIME = TestTenSecondTokens|TestAThousandRequestsOnADueSession|TestSIGTERMFinishesRefreshesUnderWay|TestASecondSignalStopsAtOnce
 
-.PHONY: help demo demo-replicas ci test test-envoys test-providers test-replicas soak-providers long day crash crash-short soak soak-short k8s-check outage bench-quick bench fuzz lint vet build envoy k8s-test image test-image
+.PHONY: help demo demo-replicas ci test test-envoys test-providers test-replicas soak-providers long day crash crash-short soak soak-short k8s-check outage restart-large bench-quick bench fuzz lint vet build envoy k8s-test image test-image
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -95,6 +95,9 @@ k8s-test: ## the chart and the manifests at a real kube-apiserver, which is buil
 	@go build -o bin/gettool ./test/gettool
 	@bin/gettool etcd kube-apiserver kubectl helm mesh-config crds
 	go test -tags kubernetes -count=1 -timeout 15m -v ./test/kubernetes
+
+restart-large: envoy ## kill -9 under load with 1,000 and 100,000 sessions in the embedded store: how many requests fail
+	go test -tags soak -count=1 -timeout 20m -v -run '^TestKilledWithManySessions$$' ./test/soak
 
 outage: envoy ## a provider that is away or slow, beside Fresh sessions: ratios of p99, in six minutes
 	go test -tags soak -count=1 -timeout 20m -v -run '^(TestOutage|TestSlowProvider)$$' ./test/soak

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -82,12 +84,14 @@ type App struct {
 	health         *health.Server
 	admin, scraped *http.Server
 
+	bound   []net.Listener // check, admin, perhaps metrics
+	listens bool           // they are served
 	serving sync.WaitGroup // the listeners' goroutines
 	failed  chan error     // a listener that ended by itself
 	undo    cleanups
 }
 
-// New opens what the config names and builds every part. Nothing listens and
+// New opens what the config names and builds every part. Nothing is served and
 // nothing runs in the background yet. If it fails, nothing is left open.
 func New(cfg config.Config, o Options) (*App, error) {
 	if o.Now == nil {
@@ -126,16 +130,16 @@ func (a *App) trouble() string {
 	return a.shared.Trouble()
 }
 
-// Listen binds all listeners and serves them. If it fails, none is bound.
+// Listen serves all listeners, and binds them first if New has not. If it fails,
+// none is bound.
 func (a *App) Listen() error {
-	places := []place{{"listen.check", a.listen.Check}, {"listen.admin", a.listen.Admin}}
-	if a.listen.Metrics != "" {
-		places = append(places, place{"listen.metrics", a.listen.Metrics})
+	if a.bound == nil {
+		if err := a.bind(); err != nil {
+			return err
+		}
 	}
-	bound, err := binder{shared: a.shared != nil, takeOver: a.takeOver}.all(places)
-	if err != nil {
-		return err
-	}
+	a.listens = true
+	bound := a.bound
 	check, told := bound[0], []any{"check", a.listen.Check, "check_addr", bound[0].Addr().String()}
 	a.serving.Go(func() { a.ended("check listener", a.grpc.Serve(check)) })
 	for i, server := range []*http.Server{a.admin, a.scraped}[:len(bound)-1] {
@@ -146,6 +150,27 @@ func (a *App) Listen() error {
 	}
 	a.undo.add("stop answering checks", a.stopChecks)
 	a.log.Info("listening", told...)
+	return nil
+}
+
+// bind binds all listeners, which nobody serves yet: who connects waits.
+func (a *App) bind() (err error) {
+	places := []place{{"listen.check", a.listen.Check}, {"listen.admin", a.listen.Admin}}
+	if a.listen.Metrics != "" {
+		places = append(places, place{"listen.metrics", a.listen.Metrics})
+	}
+	if a.bound, err = (binder{shared: a.shared != nil, takeOver: a.takeOver}).all(places); err != nil {
+		return err
+	}
+	a.undo.add("close listeners", func(context.Context) error {
+		if network, path := config.SplitAddress(a.listen.Check); network == "unix" && !a.listens {
+			_ = os.Remove(path) // still this process's: nobody takes the place of one that listens
+		}
+		for _, l := range a.bound {
+			_ = l.Close() // those that were served are closed
+		}
+		return nil
+	})
 	return nil
 }
 

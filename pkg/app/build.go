@@ -102,6 +102,9 @@ func (a *App) openStore() (lifecycle.Store, error) {
 	if r := a.cfg.Store.Redis; r != nil {
 		return a.openShared(*r)
 	}
+	// A large file takes a second or two. Whoever asks meanwhile waits at the listener,
+	// and is not turned away. What is wrong with that, Listen tells.
+	_ = a.bind()
 	s, err := boltstore.Open(boltstore.Options{Path: a.cfg.Store.Bolt.Path, Keys: a.keys, Log: a.log, Now: a.now})
 	if err != nil {
 		return nil, err

@@ -253,6 +253,9 @@ func (l *Lamplighter) Metric(series string) float64 {
 	return 0
 }
 
+// Pid of the process that runs now.
+func (l *Lamplighter) Pid() int { return l.proc.Pid() }
+
 // Done is closed when the process that runs now has ended.
 func (l *Lamplighter) Done() <-chan struct{} { return l.proc.Done() }
 

@@ -44,6 +44,8 @@ type Options struct {
 	// CrashPoints runs a plain binary that can be killed inside its store; see
 	// pkg/app/crash.go.
 	CrashPoints bool
+	// Sessions is how many are in the store when lamplighter first opens it.
+	Sessions int
 	// Listen, if set, wraps what the OP listens on.
 	Listen func(net.Listener) net.Listener
 	// Foreign starts another OpenID Provider than that of test/op, where the app at
@@ -62,6 +64,8 @@ type Stack struct {
 	Lamplighter *Lamplighter
 	// URL is the app's origin as the browser sees it, without a slash at the end.
 	URL string
+	// Sessions are those of Options.Sessions.
+	Sessions []Session
 
 	opts   Options
 	app    string           // address
@@ -130,6 +134,9 @@ func (s *Stack) prepare(t testing.TB, o Options) {
 	}
 	s.Lamplighter = s.NewLamplighter(t, s.WriteConfig(t, o.Config), o.Env)
 	s.Lamplighter.binary = binaryOf(o)
+	if o.Sessions > 0 {
+		s.fill(t, o.Sessions)
+	}
 }
 
 // CheckAddress is where Envoy asks.
