@@ -80,10 +80,10 @@ func (m Mesh) render(w io.Writer, c config.Config, name string) error {
 	type label struct{ Key, Value string }
 	values := struct {
 		meshProvider
-		Namespace, Issuer, Context, MaxInterval string
-		Selector                                []label
-		Identity                                []string
-		OpaqueTokens                            bool
+		Name, Namespace, Issuer, Context, MaxInterval string
+		Selector                                      []label
+		Identity                                      []string
+		OpaqueTokens                                  bool
 	}{
 		Namespace: m.Namespace, Issuer: c.Provider.Issuer, Context: "SIDECAR_INBOUND", MaxInterval: seconds(2 * timeout(c)),
 		Identity: identity(c.Headers), OpaqueTokens: m.OpaqueTokens,
@@ -98,9 +98,12 @@ func (m Mesh) render(w io.Writer, c config.Config, name string) error {
 	if len(m.Selector) == 0 { // it would be every workload of the namespace
 		return errors.New("name the workload by a label of its pods, such as app=web")
 	}
+	words := []string{"lamplighter"}
 	for _, key := range slices.Sorted(maps.Keys(m.Selector)) {
 		values.Selector = append(values.Selector, label{key, m.Selector[key]})
+		words = append(words, m.Selector[key])
 	}
+	values.Name = own(words...)
 	if m.Gateway {
 		values.Context = "GATEWAY"
 	}

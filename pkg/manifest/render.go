@@ -7,6 +7,7 @@ import (
 	"io"
 	"regexp"
 	"strconv"
+	"strings"
 	"text/template"
 )
 
@@ -15,7 +16,7 @@ var texts embed.FS
 
 // render writes the template of that name, or nothing.
 func render(w io.Writer, name string, values any) error {
-	t, err := template.New(name).Funcs(template.FuncMap{"quote": strconv.Quote}).ParseFS(texts, "*.tmpl")
+	t, err := template.New(name).Funcs(template.FuncMap{"quote": strconv.Quote, "own": own}).ParseFS(texts, "*.tmpl")
 	if err != nil {
 		return fmt.Errorf("render manifest: %w", err)
 	}
@@ -45,4 +46,18 @@ func checkNames(all ...named) error {
 		}
 	}
 	return nil
+}
+
+var notInName = regexp.MustCompile(`[^a-z0-9]+`)
+
+// own is the name of an object for one workload, route or namespace. With a name for
+// all, the next one's would take its place, and nobody would be asked about the first.
+func own(parts ...string) string {
+	var words []string
+	for _, part := range parts {
+		if part = strings.Trim(notInName.ReplaceAllString(strings.ToLower(part), "-"), "-"); part != "" {
+			words = append(words, part)
+		}
+	}
+	return strings.Join(words, "-")
 }
