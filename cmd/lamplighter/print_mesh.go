@@ -27,12 +27,13 @@ func printIstioCommand() *cobra.Command {
   policy        the AuthorizationPolicy that has a workload's requests put to
                 lamplighter, a RequestAuthentication that validates the token it
                 injects, and a ServiceEntry if it is in the workload's own pods
-  mesh-config   values of the chart of istiod, once for the mesh: the provider
+  mesh-config   values of the chart of istiod, once for the mesh: the provider, by the
+                ServiceEntry of that namespace if it is in the workload's own pods
   envoy-filter  optional: retries, and what no client may send
 
 listen.check says where lamplighter is: 127.0.0.1:9191 is in the pods of the
 workload, 0.0.0.0:9191 is behind the Service that --service names.`,
-		Example: `  lamplighter print istio --config lamplighter.yaml --part mesh-config > istiod-values.yaml
+		Example: `  lamplighter print istio --config lamplighter.yaml --namespace shop --part mesh-config > istiod-values.yaml
   lamplighter print istio --config lamplighter.yaml --namespace shop --selector app=web | kubectl apply -f -
   lamplighter print istio --config lamplighter.yaml --namespace istio-ingress --selector istio=ingress --gateway \
       --service lamplighter.lamplighter.svc.cluster.local | kubectl apply -f -`,

@@ -49,7 +49,8 @@ func IstioEnvoyFilter(w io.Writer, c config.Config, m Mesh) error {
 
 // meshProvider is lamplighter as the mesh knows it.
 type meshProvider struct {
-	Service string
+	Service string // as a MeshConfig names it
+	Host    string // of a ServiceEntry
 	Address string // of localhost; empty: elsewhere
 	Port    uint16
 	Timeout string
@@ -72,8 +73,9 @@ func (m Mesh) provider(c config.Config) (p meshProvider, err error) {
 	case host == "localhost":
 		host = "127.0.0.1"
 	}
-	p.Service, p.Address = besideHost, host
-	return p, nil
+	// A host that several namespaces have is found by that of one: without it, none is.
+	p.Service, p.Host, p.Address = m.Namespace+"/"+besideHost, besideHost, host
+	return p, checkNames(named{"namespace", m.Namespace})
 }
 
 func (m Mesh) render(w io.Writer, c config.Config, name string) error {

@@ -90,9 +90,9 @@ func TestManifestsFollowTheConfig(t *testing.T) {
 		print  printer
 		want   []string
 	}{
-		{"listen: {check: \"[::1]:9000\"}\nrefresh: {max_wait: 6500ms}", mesh(manifest.IstioMeshConfig, manifest.Mesh{}), []string{"service: \"lamplighter.internal\"\n", "port: 9000\n", "timeout: 8.5s\n"}},
+		{"listen: {check: \"[::1]:9000\"}\nrefresh: {max_wait: 6500ms}", mesh(manifest.IstioMeshConfig, manifest.Mesh{Namespace: "x"}), []string{"service: \"x/lamplighter.internal\"\n", "port: 9000\n", "timeout: 8.5s\n"}},
 		{"listen: {check: \"[::1]:9000\"}", mesh(manifest.Istio, manifest.Mesh{Namespace: "x", Selector: labels}), []string{
-			"- address: \"::1\"\n", "number: 9000,", "      \"a\": \"1\"\n      \"b\": \"2\"\n  action: CUSTOM\n", "- issuer: \"https://id.example.com\"\n", "namespace: \"x\"\n",
+			"hosts: [\"lamplighter.internal\"]\n  exportTo: [\".\"]\n", "- address: \"::1\"\n", "number: 9000,", "      \"a\": \"1\"\n      \"b\": \"2\"\n  action: CUSTOM\n", "- issuer: \"https://id.example.com\"\n", "namespace: \"x\"\n",
 		}},
 		{"listen: {check: \":9000\"}\nrefresh: {max_wait: 6500ms}", route(manifest.EnvoyGateway, manifest.Route{Namespace: "x", Name: "r", Service: "s"}), []string{
 			"timeout: 8500ms\n", "maxInterval: 17s}", "- {name: \"s\", namespace: \"x\", port: 9000}\n", "name: \"r\"}\n",
@@ -133,6 +133,7 @@ func TestManifestsRefuse(t *testing.T) {
 		"localhost, and a Service":  {beside, mesh(manifest.Istio, manifest.Mesh{Namespace: "x", Selector: app, Service: "s.x.svc"}), "leave out the Service"},
 		"elsewhere, and no Service": {elsewhere, mesh(manifest.IstioMeshConfig, manifest.Mesh{}), "name the Service"},
 		"everybody":                 {beside, mesh(manifest.Istio, manifest.Mesh{Namespace: "x"}), "label"},
+		"a mesh without namespace":  {beside, mesh(manifest.IstioMeshConfig, manifest.Mesh{}), "namespace"},
 		"no namespace":              {beside, mesh(manifest.Istio, manifest.Mesh{Selector: app}), "namespace"},
 		"TLS, and a mesh":           {withTLS, mesh(manifest.Istio, manifest.Mesh{Namespace: "x", Selector: app, Service: "s.x.svc"}), "listen.tls"},
 		"TLS without CA":            {withTLS, route(manifest.EnvoyGateway, good), "listen.tls"},
