@@ -53,6 +53,7 @@ type meshProvider struct {
 	Host    string // of a ServiceEntry
 	Address string // of localhost; empty: elsewhere
 	Port    uint16
+	Metrics uint16 // that a scraper asks in the same pod; 0: none
 	Timeout string
 }
 
@@ -74,6 +75,9 @@ func (m Mesh) provider(c config.Config) (p meshProvider, err error) {
 		host = "127.0.0.1"
 	}
 	// A host that several namespaces have is found by that of one: without it, none is.
+	if e, err := hostPort(c.Listen.Metrics); err == nil {
+		p.Metrics = e.Port
+	}
 	p.Service, p.Host, p.Address = m.Namespace+"/"+besideHost, besideHost, host
 	return p, checkNames(named{"namespace", m.Namespace})
 }

@@ -14,7 +14,7 @@ import (
 var update = flag.Bool("update", false, "write the shipped manifests anew")
 
 const (
-	beside = `listen: {check: "127.0.0.1:9191"}
+	beside = `listen: {check: "127.0.0.1:9191", metrics: "0.0.0.0:9193"}
 headers: {user_id: X-User-ID, email: X-User-Email, name: X-User-Name}
 `
 	elsewhere = `listen: {check: "0.0.0.0:9191"}
@@ -92,7 +92,7 @@ func TestManifestsFollowTheConfig(t *testing.T) {
 	}{
 		{"listen: {check: \"[::1]:9000\"}\nrefresh: {max_wait: 6500ms}", mesh(manifest.IstioMeshConfig, manifest.Mesh{Namespace: "x"}), []string{"service: \"x/lamplighter.internal\"\n", "port: 9000\n", "timeout: 8.5s\n"}},
 		{"listen: {check: \"[::1]:9000\"}", mesh(manifest.Istio, manifest.Mesh{Namespace: "x", Selector: labels}), []string{
-			"hosts: [\"lamplighter.internal\"]\n  exportTo: [\".\"]\n", "- address: \"::1\"\n", "number: 9000,", "      \"a\": \"1\"\n      \"b\": \"2\"\n  action: CUSTOM\n", "- issuer: \"https://id.example.com\"\n", "namespace: \"x\"\n",
+			"hosts: [\"lamplighter.internal\"]\n  exportTo: [\".\"]\n", "- address: \"::1\"\n", "number: 9000,", "  rules:\n  - {}\n", "      \"a\": \"1\"\n      \"b\": \"2\"\n  action: CUSTOM\n", "- issuer: \"https://id.example.com\"\n", "namespace: \"x\"\n",
 		}},
 		{"listen: {check: \":9000\"}\nrefresh: {max_wait: 6500ms}", route(manifest.EnvoyGateway, manifest.Route{Namespace: "x", Name: "r", Service: "s"}), []string{
 			"timeout: 8500ms\n", "maxInterval: 17s}", "- {name: \"s\", namespace: \"x\", port: 9000}\n", "name: \"r\"}\n",
