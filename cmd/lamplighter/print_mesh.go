@@ -101,6 +101,7 @@ of Gateway API (GEP-1494): see which gateways know it.`,
 func routeFlags(c *cobra.Command, path *string, r *manifest.Route) {
 	configFlag(c, path)
 	c.Flags().StringVar(&r.Namespace, "namespace", "default", "`NAMESPACE` of the route")
+	c.Flags().StringVar(&r.GatewayNamespace, "gateway-namespace", "", "`NAMESPACE` of its Gateway, if not the route's")
 	c.Flags().StringVar(&r.Service, "service", "lamplighter", "`NAME` of lamplighter's Service")
 	c.Flags().StringVar(&r.ServiceNamespace, "service-namespace", "", "`NAMESPACE` of lamplighter's Service, if not the route's")
 	c.Flags().StringVar(&r.CAConfigMap, "ca-config-map", "", "`NAME` of the ConfigMap beside lamplighter whose ca.crt has signed listen.tls")

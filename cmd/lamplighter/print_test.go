@@ -46,7 +46,7 @@ func TestPrintMeshAndGateways(t *testing.T) {
 		{"istio --selector app=web", exitUsage, []string{"name the Service", "lamplighter print istio --help"}},
 		{"envoy-gateway --route web --gateway public --service-namespace l", 0, []string{"kind: ClientTrafficPolicy", "kind: ReferenceGrant", `name: "web"`}},
 		{"envoy-gateway", exitUsage, []string{"name the route"}},
-		{"gateway-api --route web --gateway public --app shop --app-port 3000", 0, []string{`{name: "shop", port: 3000}`}},
+		{"gateway-api --route web --gateway public --gateway-namespace infra --app shop --app-port 3000", 0, []string{`namespace: "infra"`, `{name: "shop", port: 3000}`}},
 		{"gateway-api --route web --gateway public", exitUsage, []string{"name the app"}},
 	} {
 		code, stdout, stderr := lamp(append([]string{"print"}, append(strings.Fields(c.args), "--config", file)...)...)

@@ -19,6 +19,8 @@ type Route struct {
 	// Gateway is the name of the route's Gateway; for Envoy Gateway it may be empty, and
 	// nothing is then said of what clients may send.
 	Gateway string
+	// GatewayNamespace is where the Gateway is; empty: Namespace.
+	GatewayNamespace string
 	// App is the name of the Service behind the route, AppPort its port; for
 	// [GatewayAPI] only.
 	App     string
@@ -48,6 +50,9 @@ func (r Route) render(w io.Writer, c config.Config, name, group, kind string) er
 	if r.ServiceNamespace == "" {
 		r.ServiceNamespace = r.Namespace
 	}
+	if r.GatewayNamespace == "" {
+		r.GatewayNamespace = r.Namespace
+	}
 	values := struct {
 		Route
 		Port                                           uint16
@@ -58,7 +63,7 @@ func (r Route) render(w io.Writer, c config.Config, name, group, kind string) er
 		Route: r, Identity: identity(c.Headers), Timeout: gatewayDuration(timeout(c)), MaxInterval: gatewayDuration(2 * timeout(c)),
 		AskingGroup: group, AskingKind: kind, ServiceHost: r.Service + "." + r.ServiceNamespace + ".svc",
 	}
-	if err := checkNames(named{"namespace", r.Namespace}, named{"route", r.Name}, named{"Service", r.Service}, named{"namespace of the Service", r.ServiceNamespace}); err != nil {
+	if err := checkNames(named{"namespace", r.Namespace}, named{"route", r.Name}, named{"Service", r.Service}, named{"namespace of the Service", r.ServiceNamespace}, named{"namespace of the Gateway", r.GatewayNamespace}); err != nil {
 		return err
 	}
 	var host string

@@ -97,7 +97,11 @@ func TestManifestsFollowTheConfig(t *testing.T) {
 		{"listen: {check: \":9000\"}\nrefresh: {max_wait: 6500ms}", route(manifest.EnvoyGateway, manifest.Route{Namespace: "x", Name: "r", Service: "s"}), []string{
 			"timeout: 8500ms\n", "maxInterval: 17s}", "- {name: \"s\", namespace: \"x\", port: 9000}\n", "name: \"r\"}\n",
 		}},
-		{withTLS, route(manifest.GatewayAPI, manifest.Route{Namespace: "x", Name: "r", Gateway: "g", App: "a", AppPort: 3000, Service: "s", ServiceNamespace: "y", CAConfigMap: "ca"}), []string{
+		{elsewhere, route(manifest.EnvoyGateway, manifest.Route{Namespace: "x", Name: "r", Gateway: "g", GatewayNamespace: "z", Service: "s"}), []string{
+			"kind: ClientTrafficPolicy\nmetadata:\n  name: \"lamplighter-g\"\n  namespace: \"z\"\n",
+		}},
+		{withTLS, route(manifest.GatewayAPI, manifest.Route{Namespace: "x", Name: "r", Gateway: "g", GatewayNamespace: "z", App: "a", AppPort: 3000, Service: "s", ServiceNamespace: "y", CAConfigMap: "ca"}), []string{
+			"- {name: \"g\", namespace: \"z\"}\n",
 			"- {name: \"a\", port: 3000}\n", "hostname: \"s.y.svc\"\n", "name: \"ca\"}\n", "kind: ReferenceGrant\n", "- {group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: \"x\"}\n", "- \"app.example.com\"\n",
 		}},
 	} {
@@ -140,6 +144,7 @@ func TestManifestsRefuse(t *testing.T) {
 		"CA without TLS":            {elsewhere, route(manifest.EnvoyGateway, with(func(r *manifest.Route) { r.CAConfigMap = "ca" })), "listen.tls"},
 		"a name with a line":        {elsewhere, route(manifest.EnvoyGateway, with(func(r *manifest.Route) { r.Name = "a\nb" })), "route"},
 		"no app":                    {elsewhere, route(manifest.GatewayAPI, with(func(r *manifest.Route) { r.App = "" })), "app"},
+		"a namespace that is none":  {elsewhere, route(manifest.EnvoyGateway, with(func(r *manifest.Route) { r.GatewayNamespace = "A" })), "namespace of the Gateway"},
 		"no gateway":                {elsewhere, route(manifest.GatewayAPI, with(func(r *manifest.Route) { r.Gateway = "" })), "Gateway"},
 	} {
 		var out strings.Builder
