@@ -45,6 +45,7 @@ func TestRefused(t *testing.T) {
 		{"sidecar-istio", "networkPolicy.enabled=true", "networkPolicy.enabled with mode: sidecar"},
 		{"sidecar-istio", "serviceMonitor.enabled=true", "serviceMonitor.enabled with mode: sidecar"},
 		{"sidecar-istio", "podMonitor.matchLabels=null", "podMonitor.matchLabels"},
+		{"sidecar-envoy", "sidecar.envoy.listen=127.0.0.1:8080", "nobody outside of the pod reaches it"},
 		{"sidecar-istio", "tls.secretName=tls", "Checks do not leave the pod"},
 		// By the schema.
 		{"standalone-bolt", "mode=both", "at '/mode': value must be one of 'standalone', 'sidecar'"},

@@ -63,6 +63,10 @@ What an install cannot do without, and what contradicts itself: all of it at onc
 - {{ $name }}.enabled with mode: sidecar: the pods are yours, and so is what selects them
 {{- end }}
 {{- end }}
+{{- $web := .Values.sidecar.envoy }}
+{{- if and $web.enabled (regexMatch "^(127\\.|localhost:|\\[::1\\]:)" $web.listen) }}
+- sidecar.envoy.listen: {{ $web.listen }}: nobody outside of the pod reaches it, the kubelet's probes neither
+{{- end }}
 {{- if .Values.tls.secretName }}
 - tls.secretName with mode: sidecar: Checks do not leave the pod
 {{- end }}
