@@ -32,6 +32,7 @@ func TestKubernetes(t *testing.T) {
 	w.noteVersions(t)
 	w.define(t)
 	t.Run("chart", w.chart)
+	t.Run("change", w.change)
 	t.Run("manifests", w.manifests)
 	t.Run("printed", w.printed)
 	fmt.Printf("\n%s\n", &w.seen)
