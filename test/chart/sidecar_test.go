@@ -66,6 +66,33 @@ func TestKustomizeAndHelmMakeTheSamePods(t *testing.T) {
 	}
 }
 
+// A pod of a StatefulSet that was asked for, and stayed as it was, would be open.
+func TestStatefulSetsHaveTheSidecarsToo(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for to, from := range map[string]string{dir: "testdata/kustomize", filepath.Join(dir, "component"): root + "/k8s/kustomize/envoy"} {
+		if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for file, change := range map[string][2]string{
+		"kustomization.yaml": {"../../../../k8s/kustomize/envoy", "component"}, "deployment.yaml": {"kind: Deployment", "kind: StatefulSet"},
+	} {
+		text, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed := strings.Replace(string(text), change[0], change[1], 1)
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(changed), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pod := at(kind(objects(t, kustomized(t, dir)), "StatefulSet"), "spec", "template", "spec", "initContainers")
+	if got := order(pod); !reflect.DeepEqual(got, []any{"lamplighter", "envoy", "migrate"}) {
+		t.Errorf("it starts %v", got)
+	}
+}
+
 // byName makes a list a mapping: the order of volumes means nothing.
 func byName(v any) any {
 	list, ok := v.([]any)
