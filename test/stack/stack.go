@@ -5,10 +5,12 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -145,16 +147,20 @@ func (s *Stack) CheckAddress() string { return cmp.Or(s.opts.Check, "unix://"+s.
 // File is a path in the stack's folder.
 func (s *Stack) File(name string) string { return filepath.Join(s.Dir, name) }
 
-// FreePort is a port of 127.0.0.1 that was free a moment ago.
+// FreePort is a port of 127.0.0.1 that was free a moment ago. It is below those that a
+// system gives to whoever asks for any, on Linux from 32768 on: they would be taken at once.
 func FreePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := strconv.Itoa(10_000 + mathrand.IntN(22_000))
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err == nil {
+			_ = l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	t.Fatal("no port is free")
+	return ""
 }
 
 // dir is short: a socket path has a limit of 108 bytes, which t.TempDir exceeds.
