@@ -12,7 +12,7 @@ IMAGE_TAG ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo la
 # What `make test-envoys` leaves to `make test`.
 OF_TIME = TestTenSecondTokens|TestAThousandRequestsOnADueSession|TestSIGTERMFinishesRefreshesUnderWay|TestASecondSignalStopsAtOnce
 
-.PHONY: help demo demo-replicas ci test test-envoys test-providers test-replicas soak-providers long day crash crash-short soak soak-short k8s-check outage restart-large bench-quick bench fuzz lint vet build envoy k8s-test image test-image
+.PHONY: help demo demo-replicas ci test test-envoys test-providers test-replicas soak-providers long day crash crash-short soak soak-short k8s-check outage restart-large bench-quick bench fuzz lint vet build envoy k8s-test image test-image test-alerts
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -99,6 +99,10 @@ k8s-test: ## the chart and the manifests at a real kube-apiserver, which is buil
 restart-large: envoy ## kill -9 under load with 1,000 and 100,000 sessions in the embedded store: how many requests fail
 	go test -tags soak -count=1 -timeout 20m -v -run '^TestKilledWithManySessions$$' ./test/soak
 
+# All at the same time: most of it is waiting for what an alert waits for.
+test-alerts: envoy ## the chart's alerts fire in a real Prometheus when they should, and not in health; the dashboard shows what there is; redis-server has to be there
+	go test -tags alerts -count=1 -parallel 16 -timeout 10m -v ./test/alerts
+
 outage: envoy ## a provider that is away or slow, beside Fresh sessions: ratios of p99, in six minutes
 	go test -tags soak -count=1 -timeout 20m -v -run '^(TestOutage|TestSlowProvider)$$' ./test/soak
 
@@ -130,6 +134,7 @@ vet:
 	go vet -tags kubernetes ./test/chart
 	go vet -tags kubernetes ./test/kubernetes
 	go vet -tags image ./test/image
+	go vet -tags alerts ./test/alerts
 
 build: ## build the commands into bin/
 	go build -o bin/ ./cmd/...
