@@ -4,12 +4,14 @@ package alerts
 
 import (
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/lamplighter/lamplighter/test/envoytest"
 	"github.com/lamplighter/lamplighter/test/tools"
 )
 
@@ -84,6 +86,21 @@ func TestAlertsSayWhatToDo(t *testing.T) {
 		}
 		if r.Annotations["summary"] == "" || r.Annotations["description"] == "" || r.Annotations["runbook_url"] != "" {
 			t.Errorf("%s has annotations %q, want summary and description; runbook_url is the chart's", r.Alert, r.Annotations)
+		}
+	}
+}
+
+// The link of an alert leads to a section of its name.
+func TestAlertsHaveRunbooks(t *testing.T) {
+	t.Parallel()
+	root, err := envoytest.Checkout()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := read(t, filepath.Join(root, "k8s", "README.md"))
+	for _, r := range rules(t) {
+		if !strings.Contains(page, "\n### "+r.Alert+"\n") {
+			t.Errorf("k8s/README.md has no section %s", r.Alert)
 		}
 	}
 }
