@@ -26,7 +26,7 @@ demo-replicas: envoy build ## the same with two replicas over one Redis, behind 
 	@exec bin/demo -replicas 2
 
 # The last one's closing lines are the run's.
-ci: lint long test-providers test-replicas crash-short soak-short k8s-check test-envoys bench-quick test ## everything that must hold before a change is taken
+ci: lint long test-providers test-replicas crash-short soak-short k8s-check test-image test-alerts test-envoys bench-quick test ## everything that must hold before a change is taken
 
 test: envoy vet ## install what is needed and run every test
 	go test -race -timeout 20m ./...
@@ -131,8 +131,7 @@ vet:
 	go vet -tags crash ./pkg/app ./test/crash
 	go vet -tags providers ./test/providers
 	go vet -tags replicas ./test/replicas
-	go vet -tags kubernetes ./test/chart
-	go vet -tags kubernetes ./test/kubernetes
+	go vet -tags kubernetes ./test/chart ./test/kubernetes
 	go vet -tags image ./test/image
 	go vet -tags alerts ./test/alerts
 
