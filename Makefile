@@ -34,7 +34,7 @@ test: envoy vet ## install what is needed and run every test
 # Most of the suite waits, so eight tests run at a time. Those that are left out wait longest,
 # for tokens to age and for processes to end, which is the same behind every Envoy. A filter that
 # leaves nothing would pass: hence awk.
-test-envoys: ## the facts about Envoy and the end-to-end tests on each supported version, without the race detector
+test-envoys: ## the facts about Envoy and the end-to-end tests on each supported version, and behind what a mesh sends; no race detector
 	@go build -o bin/getenvoy ./test/getenvoy
 	@versions=$$(bin/getenvoy -versions); failed=; \
 	for version in $$versions; do \
