@@ -24,13 +24,14 @@ type Authority struct {
 	ClientCert, ClientKey string
 }
 
-// NewAuthority makes keys and certificates, which live for an hour.
+// NewAuthority makes keys and certificates, which live for an hour. Its CA has a name of
+// its own: OpenSSL tells two CAs in one file by that.
 func NewAuthority(t testing.TB) Authority {
 	t.Helper()
 	dir := t.TempDir()
 	now := time.Now()
 	ca := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "CA of a test"}, NotBefore: now.Add(-time.Minute), NotAfter: now.Add(time.Hour),
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "CA of a test " + rand.Text()[:8]}, NotBefore: now.Add(-time.Minute), NotAfter: now.Add(time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	caKey := newKey(t)

@@ -87,6 +87,74 @@ func TestSecuredRedis(t *testing.T) {
 	}
 }
 
+// The CA and the certificates of a server are renewed, in both orders, and so is the
+// client certificate: what the files say is what the next connection goes by, nobody is
+// logged out, and lamplighter is not restarted.
+func TestRenewedCertificates(t *testing.T) {
+	t.Parallel()
+	one, two, three := redistest.NewAuthority(t), redistest.NewAuthority(t), redistest.NewAuthority(t)
+	dir := t.TempDir()
+	put := func(name string, from ...string) string {
+		t.Helper()
+		var all []byte
+		for _, path := range from {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, b...)
+		}
+		path, fresh := filepath.Join(dir, name), filepath.Join(dir, name+".new")
+		if err := os.WriteFile(fresh, all, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(fresh, path); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	every := one
+	every.CA = put("every.pem", one.CA, two.CA, three.CA) // what the server takes of clients, and its own CLI trusts
+	server := redistest.StartSecured(t, every, "user default off\nuser admin on >admin ~* &* +@all\nuser lamp on nopass "+rights+"\n")
+	show := func(a redistest.Authority) {
+		t.Helper()
+		server.CLI(t, "CONFIG", "SET", "tls-cert-file", a.ServerCert, "tls-key-file", a.ServerKey)
+		server.CLI(t, "CLIENT", "KILL", "USER", "lamp")
+	}
+	all := startOver(t, 2, fmt.Sprintf("addresses: [%q], username: lamp, tls: {ca_file: %q, cert_file: %q, key_file: %q}",
+		server.Addr, put("ca.pem", one.CA), put("client.pem", one.ClientCert), put("client.key", one.ClientKey)), stack.Options{AccessTokenLife: tokenLife})
+	v := visit(t, all, 10)
+	v.allRefreshed()
+
+	v.enter("a new CA, first in the file")
+	put("ca.pem", one.CA, two.CA)
+	show(two)
+	v.allServed()
+	v.allRefreshed()
+
+	v.enter("a new client certificate")
+	put("client.key", two.ClientKey)
+	put("client.pem", two.ClientCert)
+	server.CLI(t, "CLIENT", "KILL", "USER", "lamp")
+	v.allServed()
+	v.allRefreshed()
+
+	v.enter("a new CA, first at the server")
+	show(three)
+	for i, s := range all {
+		eventually(t, fmt.Sprintf("replica %d tells of it", i), func() bool {
+			_, body, err := s.Lamplighter.Get("/readyz")
+			return err == nil && strings.Contains(body, "store trouble") && strings.Contains(s.Lamplighter.Log(), "certificate signed by unknown authority")
+		})
+	}
+	put("ca.pem", three.CA)
+	v.allServed()
+	v.allRefreshed()
+	heals(t, all)
+	v.verdict()
+	v.kept(2) // the sleeper's and the leaver's
+}
+
 // A master set by TLS, whose Sentinels have a password of their own.
 func TestSecuredSentinels(t *testing.T) {
 	t.Parallel()
