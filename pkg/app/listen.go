@@ -134,9 +134,11 @@ func (b binder) replaceable(path string) error {
 		return nil
 	}
 	c, err := net.DialTimeout("unix", path, time.Second)
-	if err != nil {
+	switch {
+	case err == nil:
+		_ = c.Close()
+	case !errors.Is(err, syscall.EAGAIN): // that is one with a full queue
 		return nil
 	}
-	_ = c.Close()
 	return fmt.Errorf("another process answers there; stop it%s, or change listen.check", b.hint())
 }

@@ -1,11 +1,14 @@
 package app
 
 import (
+	"errors"
 	"net"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // answering tells who is met at a socket: each listener of these tests writes its name.
@@ -71,6 +74,41 @@ func TestATakeOverThatFailsTakesNothing(t *testing.T) {
 	defer next[1].Close()
 	if who := answering(t, path); who != "next" {
 		t.Errorf("after a take-over, at the socket is: %s", who)
+	}
+}
+
+// A process that lets others wait is there all the same; one that has ended is not.
+func TestWhoDoesNotAcceptIsThere(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "check.sock")
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		err = errors.Join(unix.Bind(fd, &unix.SockaddrUnix{Name: path}), unix.Listen(fd, 0))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		var c net.Conn
+		if c, err = net.Dial("unix", path); err == nil {
+			defer c.Close()
+		}
+	}
+	start := func() error {
+		l, err := binder{shared: true}.all([]place{{"listen.check", "unix://" + path}})
+		if err == nil {
+			_ = l[0].Close()
+		}
+		return err
+	}
+	if err := start(); err == nil || !strings.Contains(err.Error(), "another process answers there") {
+		t.Errorf("its queue is full: %v", err)
+	}
+	if err := unix.Close(fd); err != nil {
+		t.Fatal(err)
+	}
+	if err := start(); err != nil {
+		t.Errorf("it has ended: %v", err)
 	}
 }
 

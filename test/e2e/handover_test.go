@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"fmt"
+	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -44,6 +46,53 @@ func TestHandOver(t *testing.T) {
 			}
 		})
 	}
+}
+
+// One that is to take over and cannot, or is stopped before it can, leaves all with the
+// old one: it is not ready, or does not get all of its places.
+func TestWhoCannotTakeOver(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	s := stack.Start(t, stack.Options{AccessTokenLife: 10 * time.Second, Config: fmt.Sprintf("store: {redis: {addresses: [%q]}}", redis.Addr), Mutate: withoutRetries})
+	config := readFile(t, s.File("lamplighter.yaml"))
+	taker := func(old, text string) *stack.Lamplighter {
+		t.Helper()
+		if !strings.Contains(config, old) {
+			t.Fatalf("the config has no %s", old)
+		}
+		name := s.File("taker-" + stack.FreePort(t) + ".yaml")
+		if err := os.WriteFile(name, []byte(strings.Replace(config, old, text, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l := s.NewLamplighter(t, name, nil)
+		l.Args = []string{"--take-over"}
+		return l
+	}
+	x := begin(t, s, 10)
+	strange, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer strange.Close()
+	if code, out := taker(`admin: "127.0.0.1:0"`, fmt.Sprintf("admin: %q", strange.Addr())).Fails(); code != 1 || !strings.Contains(out, "another process has this port") {
+		t.Errorf("a taken port: %d %s", code, out)
+	}
+	stuck := taker(s.Issuer, "http://127.0.0.1:"+stack.FreePort(t))
+	stuck.Launch()
+	stuck.Until("without its provider", func() bool { return strings.Contains(stuck.Log(), "provider cannot be discovered") })
+	x.disturb(func() {})
+	if err := stuck.Terminate(); err != nil {
+		t.Errorf("one that waits is stopped: %v", err)
+	}
+	if strings.Contains(stuck.Log(), `"msg":"listening"`) {
+		t.Error("one that cannot answer listens")
+	}
+	x.verdict()
+	if n := len(x.failed); n > 0 {
+		t.Errorf("%d requests failed, the first: %v", n, x.failed[0])
+	}
+	s.RestartEnvoy(t) // whose connection is a new one
+	s.Browser(t).Login("/", "ada")
 }
 
 // Without being told to, a process takes nobody's place; with the embedded store it
