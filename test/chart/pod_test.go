@@ -130,6 +130,9 @@ func TestTheSidecars(t *testing.T) {
 	if want := []any{"lamplighter", "envoy", "migrate"}; !reflect.DeepEqual(names, want) {
 		t.Errorf("order %v, want %v", names, want)
 	}
+	if ports := fmt.Sprint(at(pod["initContainers"].([]any)[1], "ports")); !strings.Contains(ports, "name:lamp-web") {
+		t.Errorf("an app may have a port of the same name, which a Service would find first: %s", ports)
+	}
 	if at(pod, "securityContext", "fsGroup") == nil {
 		t.Error("no group owns the socket")
 	}

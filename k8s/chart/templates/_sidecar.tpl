@@ -44,14 +44,14 @@ imagePullPolicy: {{ $envoy.image.pullPolicy }}
 restartPolicy: Always
 command: [/usr/local/bin/envoy]
 args: [--config-path, /etc/envoy/envoy.yaml, --disable-hot-restart]
-ports:
-- {name: web, containerPort: {{ include "lamplighter.port" $envoy.listen }}}
+ports: # a Service finds a port of the app's container first, if that has the same name
+- {name: lamp-web, containerPort: {{ include "lamplighter.port" $envoy.listen }}}
 startupProbe:
-  tcpSocket: {port: web}
+  tcpSocket: {port: lamp-web}
   periodSeconds: 1
   failureThreshold: 60
 readinessProbe:
-  tcpSocket: {port: web}
+  tcpSocket: {port: lamp-web}
   periodSeconds: 5
 resources:
   {{- toYaml $envoy.resources | nindent 2 }}
