@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/session"
@@ -38,7 +40,10 @@ func (s *Store) Touch(ctx context.Context, used map[session.ID]time.Time) error 
 	return s.write(ctx, &write{
 		do: func(tx *bbolt.Tx) (wrote bool, _ error) {
 			b, live := tx.Bucket(bucketUsed), tx.Bucket(bucketSessions)
-			for id, at := range used {
+			// In order: bbolt splits a page when the transaction ends, and moves all that
+			// is behind a new key until then.
+			for _, id := range slices.SortedFunc(maps.Keys(used), func(a, b session.ID) int { return bytes.Compare(a[:], b[:]) }) {
+				at := used[id]
 				if live.Get(id[:]) == nil || !at.After(lastUse(b, id[:])) {
 					continue
 				}
