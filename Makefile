@@ -12,7 +12,7 @@ IMAGE_TAG ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo la
 # What `make test-envoys` leaves to `make test`.
 OF_TIME = TestTenSecondTokens|TestAThousandRequestsOnADueSession|TestSIGTERMFinishesRefreshesUnderWay|TestASecondSignalStopsAtOnce
 
-.PHONY: help demo demo-replicas ci test test-envoys test-providers test-replicas soak-providers long day crash crash-short soak soak-short k8s-check outage restart-large bench-quick bench fuzz lint vet build envoy k8s-test image test-image test-alerts
+.PHONY: help demo demo-replicas ci test test-envoys test-providers test-replicas soak-providers long day crash crash-short soak soak-short k8s-check outage restart-large bench-quick sizing bench fuzz lint vet build envoy k8s-test image test-image test-alerts
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -109,6 +109,9 @@ outage: envoy ## a provider that is away or slow, beside Fresh sessions: ratios 
 bench-quick: ## a Fresh-hit Check through the product beside a no-op server, as a ratio
 	go test -run '^$$' -bench . ./test/bench
 
+sizing: ## memory, processor time and file sizes with up to 100,000 sessions in the embedded store
+	go test -tags sizing -count=1 -timeout 30m -v -run '^TestSizing$$' ./test/bench
+
 bench: ## a sweep of 300 due sessions among a million beside one among 10,000: within 2x, or it fails
 	go test -run '^$$' -bench SweepCost -timeout 30m ./pkg/refresh
 
@@ -134,6 +137,7 @@ vet:
 	go vet -tags kubernetes ./test/chart ./test/kubernetes
 	go vet -tags image ./test/image
 	go vet -tags alerts ./test/alerts
+	go vet -tags sizing ./test/bench
 
 build: ## build the commands into bin/
 	go build -o bin/ ./cmd/...
