@@ -178,13 +178,14 @@ func (l *Lamplighter) program() string {
 	return path
 }
 
+// copyTo leaves the writing to another program: a file that this process has open to
+// write may be inherited by a child that starts just then, and cannot be run meanwhile.
 func copyTo(dir, path string) (string, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
-	}
 	to := filepath.Join(dir, filepath.Base(path))
-	return to, os.WriteFile(to, b, 0o755)
+	if out, err := exec.Command("install", "-m", "0755", path, to).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("copy %s: %w: %s", path, err, out)
+	}
+	return to, nil
 }
 
 // Start launches the process and waits until it is ready.
