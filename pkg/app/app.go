@@ -140,7 +140,10 @@ func (a *App) Listen() error {
 	}
 	a.listens = true
 	bound := a.bound
-	check, told := bound[0], []any{"check", a.listen.Check, "check_addr", bound[0].Addr().String()}
+	check, told := bound[0], []any{"check", a.listen.Check}
+	if network, _ := config.SplitAddress(a.listen.Check); network == "tcp" {
+		told = append(told, "check_addr", check.Addr().String())
+	}
 	a.serving.Go(func() { a.ended("check listener", a.grpc.Serve(check)) })
 	for i, server := range []*http.Server{a.admin, a.scraped}[:len(bound)-1] {
 		name, l := []string{"admin", "metrics"}[i], bound[i+1]
