@@ -49,36 +49,56 @@ func watch(t testing.TB, jobs map[string][]string) *prometheus {
 	for job, addresses := range jobs {
 		config += fmt.Sprintf("- {job_name: %q, static_configs: [{targets: [%s]}]}\n", job, "'"+strings.Join(addresses, "', '")+"'")
 	}
-	p := &prometheus{t: t, url: "http://127.0.0.1:" + stack.FreePort(t)}
-	cmd := exec.Command(path, "--config.file="+put("prometheus.yaml", config), "--storage.tsdb.path="+filepath.Join(dir, "data"),
-		"--web.listen-address="+strings.TrimPrefix(p.url, "http://"), "--log.level=warn")
-	log := new(logbook.Book)
-	cmd.Stdout, cmd.Stderr = log, log
-	proc, err := child.Start(cmd)
-	if err != nil {
-		t.Fatalf("start prometheus: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := proc.Stop(10 * time.Second); err != nil {
-			t.Errorf("stop prometheus: %v", err)
-		}
-		if t.Failed() {
-			t.Logf("prometheus's log:\n%s", log)
-		}
-	})
+	p := launch(t, path, "--config.file="+put("prometheus.yaml", config), "--storage.tsdb.path="+filepath.Join(dir, "data"), "--log.level=warn")
 	targets := len(slices.Concat(slices.Collect(maps.Values(jobs))...))
 	p.eventually("all targets are scraped", func() bool {
-		select {
-		case <-proc.Done():
-			t.Fatalf("prometheus ended: %v\n%s", proc.Wait(), log)
-		default:
-		}
 		up, err := p.query("up == 1")
 		return err == nil && len(up) == targets
 	})
 	p.eventually("no target is missed", func() bool { return !p.is(`ALERTS{alertname="LamplighterDown"}`) })
 	p.since = time.Now()
 	return p
+}
+
+// launch starts Prometheus and returns when it listens. A port that was free a
+// moment ago may not be any more, beside so many others that look for one.
+func launch(t testing.TB, path string, args ...string) *prometheus {
+	t.Helper()
+	for try := 1; ; try++ {
+		p, log := &prometheus{t: t, url: "http://127.0.0.1:" + stack.FreePort(t)}, new(logbook.Book)
+		cmd := exec.Command(path, append(args, "--web.listen-address="+strings.TrimPrefix(p.url, "http://"))...)
+		cmd.Stdout, cmd.Stderr = log, log
+		proc, err := child.Start(cmd)
+		if err != nil {
+			t.Fatalf("start prometheus: %v", err)
+		}
+		ended := func() bool {
+			select {
+			case <-proc.Done():
+				return true
+			default:
+				return false
+			}
+		}
+		p.eventually("prometheus answers", func() bool {
+			_, err := p.query("vector(1)")
+			return err == nil || ended()
+		})
+		if !ended() {
+			t.Cleanup(func() {
+				if err := proc.Stop(10 * time.Second); err != nil {
+					t.Errorf("stop prometheus: %v", err)
+				}
+				if t.Failed() {
+					t.Logf("prometheus's log:\n%s", log)
+				}
+			})
+			return p
+		}
+		if try == 3 || !strings.Contains(log.String(), "address already in use") {
+			t.Fatalf("prometheus ended: %v\n%s", proc.Wait(), log)
+		}
+	}
 }
 
 // sample is one series of an answer.
@@ -88,7 +108,7 @@ type sample struct {
 
 // get asks the HTTP API; data is what it answers with.
 func (p *prometheus) get(path string, args url.Values, data any) error {
-	resp, err := http.Get(p.url + path + "?" + args.Encode())
+	resp, err := (&http.Client{Timeout: 5 * time.Second}).Get(p.url + path + "?" + args.Encode()) // whoever has the port may say nothing
 	if err != nil {
 		return err
 	}
@@ -117,7 +137,8 @@ func (p *prometheus) eventually(what string, ok func() bool) {
 	p.t.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); !ok(); time.Sleep(every / 5) {
 		if time.Now().After(deadline) {
-			p.t.Fatalf("not within two minutes: %s; since the start: %s", what, p.told("firing|pending"))
+			told, err := p.query(`count by (alertname, alertstate) (ALERTS)`)
+			p.t.Fatalf("not within two minutes: %s; told now: %v %v", what, told, err)
 		}
 	}
 }
