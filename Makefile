@@ -87,7 +87,10 @@ soak-short: envoy ## two minutes of the same, at the strict provider
 test-replicas: envoy ## replicas over one Redis, which fails in every way: crowds, kills, histories, costs; redis-server has to be there
 	go test -tags replicas -count=1 -parallel 6 -timeout 20m -v ./test/replicas
 
+# The tools are built outside of the test's clock.
 k8s-check: ## the Helm chart and the manifests of k8s: rendered, linted, judged by Kubernetes' schemas and CRDs, bad values refused
+	@go build -o bin/gettool ./test/gettool
+	@bin/gettool helm kubectl helm-unittest kubectl-validate crds
 	go test -tags kubernetes -count=1 -timeout 10m ./test/chart
 
 # The control plane is built outside of the test's clock: ten minutes, the first time.
