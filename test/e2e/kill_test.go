@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lamplighter/lamplighter/test/envoytest"
 	"github.com/lamplighter/lamplighter/test/stack"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -19,7 +20,7 @@ import (
 func TestKilledUnderLoad(t *testing.T) {
 	t.Parallel()
 	const sessions, kills = 1000, 5
-	s := stack.Start(t, stack.Options{Plain: true, Sessions: sessions, Config: "log: {level: info}"})
+	s := stack.Start(t, stack.Options{Bootstrap: envoytest.Shipped, Plain: true, Sessions: sessions, Config: "log: {level: info}"})
 	load := s.Load(t, 5*time.Millisecond)
 	for range kills {
 		load.More(t, 200)
