@@ -121,7 +121,7 @@ func (a *App) relyingOptions(s settings) rp.Options {
 		ExternalURL:         s.external, PathPrefix: s.PathPrefix,
 		CookieName: s.Session.Cookie.Name, CookieDomain: s.Session.Cookie.Domain,
 		Absolute: s.Session.Absolute.Std(), Policy: s.policy, Profile: s.profile, App: s.App, Now: a.now,
-		Keyring: a.keys, Sessions: a.life, Transport: a.transport, Log: a.log,
+		Keyring: a.keys, Sessions: a.life, Transport: a.transport, Log: a.log, Metrics: a.metrics.logins,
 	}
 	for claim := range s.Headers.Claims {
 		opts.Claims = append(opts.Claims, claim)

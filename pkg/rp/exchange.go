@@ -134,12 +134,14 @@ func (p *RP) exchange(ctx context.Context, op *provider, a attempt, code session
 	v := classify(p.opts.Profile, r, expected{})
 	p.learn(v)
 	if v.class != session.Renewed {
+		p.opts.Metrics.failed.WithLabelValues(v.class.String()).Inc()
 		p.opts.Log.Warn("code exchange failed", "class", v.class.String(), "sent", r.sent, "error", v.problem(r))
 		x.failed = new(p.exchangeFailed(v, a))
 		return left
 	}
 	handle, err := p.begin(ctx, op, a, r, v.tokens)
 	if err != nil {
+		p.opts.Metrics.begun(err)
 		p.opts.Log.Log(ctx, level(err), "login failed after the code exchange", "error", err)
 		x.failed = new(p.lost(a.returnTo))
 		return v.tokens.refresh

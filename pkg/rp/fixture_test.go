@@ -18,6 +18,7 @@ import (
 	"github.com/lamplighter/lamplighter/pkg/session"
 	"github.com/lamplighter/lamplighter/test/logbook"
 	"github.com/lamplighter/lamplighter/test/op"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 const (
@@ -122,7 +123,7 @@ func options(t testing.TB, transport http.RoundTripper) rp.Options {
 		Scopes:       []string{"openid", "profile", "email", "offline_access"},
 		ExternalURL:  u, PathPrefix: "/auth/", CookieName: cookieName,
 		Absolute: 8 * time.Hour, Policy: session.Policy{Threshold: 5 * time.Minute}, Profile: session.Profiles()[0], App: "shop",
-		Keyring: keyring(t), Sessions: newVault(), Transport: transport,
+		Keyring: keyring(t), Sessions: newVault(), Transport: transport, Metrics: rp.NewMetrics(prometheus.NewRegistry()),
 	}
 }
 

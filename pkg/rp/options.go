@@ -72,6 +72,7 @@ type Options struct {
 	// one-time tokens, see transport.go.
 	Transport http.RoundTripper
 	Log       *slog.Logger
+	Metrics   *Metrics
 	// Now is the clock of what is compared with a stored time; nil: time.Now. What
 	// is compared with the OP's times, in an ID Token, goes by time.Now, which
 	// follows the corrections that the OP's clock follows.
@@ -174,8 +175,8 @@ func (o *Options) check() (origin string, err error) {
 		return "", fmt.Errorf("absolute session life %v is not positive", o.Absolute)
 	case o.Profile.Name == "" || o.Profile.Replay == "":
 		return "", errors.New("provider profile is missing")
-	case o.Keyring == nil, o.Sessions == nil, o.Log == nil:
-		return "", errors.New("keyring, sessions and log are required")
+	case o.Keyring == nil, o.Sessions == nil, o.Log == nil, o.Metrics == nil:
+		return "", errors.New("keyring, sessions, log and metrics are required")
 	}
 	return origin, nil
 }

@@ -4,6 +4,7 @@ package alerts
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"testing"
@@ -85,6 +86,24 @@ func TestClientSecretIsWrong(t *testing.T) {
 	p.resolves("LamplighterRefreshesRefused")
 	p.resolves("LamplighterUnavailable")
 	p.only("LamplighterRefreshesRefused", "LamplighterUnavailable")
+}
+
+// Nobody can sign in, and nobody is signed in whose refreshes would tell of it: a
+// first start with a wrong secret.
+func TestLoginsFail(t *testing.T) {
+	t.Parallel()
+	s := run(t, stack.Options{})
+	p := watch(t, map[string][]string{"lamplighter": {s.Lamplighter.Admin}})
+	if err := s.OP.ChangeSecret(stack.ClientID, "another"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 10 {
+		if a, err := s.Browser(t).TryLogin("/", fmt.Sprint("user", i)); err != nil || a.Status != http.StatusServiceUnavailable {
+			t.Fatalf("a login: %v, %v", a, err)
+		}
+	}
+	p.fires("LamplighterLoginsFailing", `reason="misconfigured"`)
+	p.only("LamplighterLoginsFailing")
 }
 
 // A client that may not refresh any more. Its users log in anew, nobody gets 503.

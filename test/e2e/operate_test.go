@@ -22,7 +22,7 @@ func TestMetrics(t *testing.T) {
 		"bff_token_refresh_duration_seconds_count", "bff_token_refresh_in_flight", "bff_token_refresh_coalesced_total",
 		"bff_token_seconds_to_expiry_count", "bff_sweep_lag_seconds_count", "bff_sweep_needed_rate", "bff_sweep_configured_rate",
 		`bff_sessions_ended_total{reason="dead"}`, `bff_sessions_ended_total{reason="lost_answer"}`, "bff_token_revocation_failed_total",
-		`bff_check_duration_seconds_count{decision="allow"}`, `bff_check_duration_seconds_count{decision="login"}`,
+		`bff_login_failed_total{reason="misconfigured"}`, `bff_check_duration_seconds_count{decision="allow"}`, `bff_check_duration_seconds_count{decision="login"}`,
 	} { // all there from the start: an alert on an absent series never fires
 		if _, body, err := lamp.Get("/metrics"); err != nil || !strings.Contains(body, "\n"+series+" ") {
 			t.Errorf("no %s before the first login, %v", series, err)
