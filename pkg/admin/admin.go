@@ -24,7 +24,8 @@ type Options struct {
 
 // Handler serves the admin paths.
 func Handler(o Options) http.Handler {
-	mux := healthPages(o)
+	mux := http.NewServeMux()
+	mux.Handle("/", Health(o))
 	mux.Handle("/sessions/", onlyAs(o.Host, sessionHandler(o)))
 
 	// The operator's browser reaches this listener, and so does every page open in it.
@@ -36,9 +37,7 @@ func Handler(o Options) http.Handler {
 }
 
 // Health serves /metrics, /livez and /readyz alone; of o it needs no more than they do.
-func Health(o Options) http.Handler { return healthPages(o) }
-
-func healthPages(o Options) *http.ServeMux {
+func Health(o Options) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", o.Metrics)
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })

@@ -18,9 +18,6 @@ import (
 // socketMode lets Envoy in by group: it runs under another user id.
 const socketMode = 0o660
 
-// maxSocketPath is what sockaddr_un holds on the smallest of our systems.
-const maxSocketPath = 103
-
 // binder binds the addresses of a config.
 type binder struct {
 	// shared: another process may come to serve the same sessions, and take over.
@@ -102,7 +99,7 @@ func (b binder) listenUnix(key, path string) (net.Listener, error) {
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
 	fresh := path + "." + rand.Text()[:6] // nobody else's: two may come at once
-	if len(fresh) > maxSocketPath {
+	if len(fresh) > config.MaxSocketPath {
 		fresh = filepath.Join(filepath.Dir(path), rand.Text()[:4])
 	}
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: fresh, Net: "unix"})

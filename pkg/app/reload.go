@@ -111,8 +111,7 @@ func (a *App) Reload(cfg config.Config) error {
 	if err := a.keys.Replace(keys); err != nil {
 		return fmt.Errorf("session.keys_file: %w", err)
 	}
-	// Nothing can fail from here on. The cache comes before the front: no Check of the
-	// new settings meets headers of the old.
+	// Nothing can fail from here on.
 	a.certificate.Store(certificate)
 	a.policy.Store(&set.policy)
 	a.life.Configure(lifecycleSettings(set))

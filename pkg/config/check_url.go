@@ -102,9 +102,9 @@ func isPort(text string, least int) bool {
 	return err == nil && least <= n && n <= 65535 && strconv.Itoa(n) == text
 }
 
-// maxSocketPath is what sockaddr_un holds on the smallest of our systems, with
+// MaxSocketPath is what sockaddr_un holds on the smallest of our systems, with
 // the NUL at its end.
-const maxSocketPath = 103
+const MaxSocketPath = 103
 
 // SplitAddress turns a listen address into the arguments of net.Listen: network
 // "unix" with a path, or "tcp" with host:port.
@@ -122,8 +122,8 @@ func (l *ledger) checkListen(listen Listen) {
 		switch {
 		case network == "unix" && !strings.HasPrefix(where, "/"):
 			l.wrong(check, "is a unix socket without an absolute path", "write unix:///run/lamplighter/check.sock, with three slashes")
-		case network == "unix" && (len(where) > maxSocketPath || strings.HasSuffix(where, "/")):
-			l.wrong(check, "is not a path a unix socket can have", "write the path of a file, at most "+strconv.Itoa(maxSocketPath)+" bytes")
+		case network == "unix" && (len(where) > MaxSocketPath || strings.HasSuffix(where, "/")):
+			l.wrong(check, "is not a path a unix socket can have", "write the path of a file, at most "+strconv.Itoa(MaxSocketPath)+" bytes")
 		case network == "tcp" && !isHostPort(where):
 			l.wrong(check, "is neither unix:///path nor host:port", "write one such as unix:///run/lamplighter/check.sock or 127.0.0.1:9191")
 		}
