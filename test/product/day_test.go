@@ -77,6 +77,9 @@ func (d *day) check(mostRatio float64, life time.Duration, mayExpire float64) {
 	if b.reused != 0 || b.revoked != 0 {
 		t.Errorf("%d spent refresh tokens came again, %d families revoked", b.reused, b.revoked)
 	}
+	if d.op.faults == 0 && b.late != 0 {
+		t.Errorf("%d tokens expired before their successors came", b.late)
+	}
 	if mostRatio > 0 && ratio > mostRatio {
 		t.Errorf("%.3f refreshes a lifetime, want at most %.2f", ratio, mostRatio)
 	}
