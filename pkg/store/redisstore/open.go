@@ -80,9 +80,26 @@ func Open(o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to redis at %s: %w", strings.Join(o.Addresses, ", "), err)
 	}
+	if err := mayTell(client, o.Prefix); err != nil {
+		client.Close()
+		return nil, fmt.Errorf("connect to redis at %s: %w", strings.Join(o.Addresses, ", "), err)
+	}
 	return &Store{
 		client: client, prefix: o.Prefix, owner: o.Owner, maxStale: o.MaxStale,
 		codec: store.NewCodec(o.Keys), log: o.Log, alarm: store.NewAlarm(o.Log), lua: lua,
 		troubles: troubles{log: o.Log, metrics: o.Metrics, of: make(map[kind]trouble)},
 	}, nil
+}
+
+// mayTell refuses a user whose changes other replicas would not hear of: these may hear
+// well, by another user, and serve what is over. A server that answers anything else is
+// looked at later.
+func mayTell(client rueidis.Client, prefix string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
+	defer cancel()
+	err := client.Do(ctx, client.B().Publish().Channel(changedChannel(prefix)).Message("").Build()).Error()
+	if refused, ok := rueidis.IsRedisErr(err); ok && strings.HasPrefix(refused.Error(), "NOPERM") {
+		return fmt.Errorf("its user may not tell other replicas what changes; allow it the channels &%s:*: %w", prefix, err)
+	}
+	return nil
 }

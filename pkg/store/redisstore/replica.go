@@ -91,11 +91,15 @@ func (s *Store) beat(stopping context.Context, b *beats) {
 	case err != nil:
 		s.troubles.met(kindOf(err), err)
 		return
-	case answer[0] != "":
-		s.troubles.met(unwritable, errors.New(answer[0]))
+	}
+	if why := answer[0]; why != "" {
+		s.troubles.met(unwritable, errors.New(why))
+	}
+	if why := answer[1]; why != "" {
+		s.troubles.met(deaf, errors.New(why))
 	}
 	s.lookForCopies(ctx)
-	mine := duties(s.owner, answer[1:])
+	mine := duties(s.owner, answer[2:])
 	s.mine.Store(&mine)
 }
 
@@ -105,7 +109,7 @@ func (s *Store) Replicas(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, unavailable(err)
 	}
-	return len(all) - 1, nil
+	return len(all) - 2, nil
 }
 
 // goodbye lets the others take over at once.
@@ -117,6 +121,8 @@ func (s *Store) goodbye(ctx context.Context) {
 		s.log.Warn("other replicas find out by themselves that this one has stopped", "error", err)
 	}
 }
+
+func changedChannel(prefix string) string { return prefix + ":changed" }
 
 func (s *Store) beatChannel() string { return s.prefix + ":beat:" + s.owner }
 
@@ -135,7 +141,7 @@ func (s *Store) listen(ctx context.Context, b *beats, changed func(session.ID, s
 		}
 	})
 	for ctx.Err() == nil {
-		err := s.client.Receive(hearing, s.client.B().Subscribe().Channel(s.prefix+":changed", s.prefix+":lost", s.beatChannel()).Build(), func(m rueidis.PubSubMessage) {
+		err := s.client.Receive(hearing, s.client.B().Subscribe().Channel(changedChannel(s.prefix), s.prefix+":lost", s.beatChannel()).Build(), func(m rueidis.PubSubMessage) {
 			if m.Channel == s.beatChannel() {
 				if !proved.Swap(true) {
 					s.epoch.Add(1)

@@ -2,11 +2,13 @@ package redisstore_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/lamplighter/lamplighter/pkg/session"
 	"github.com/lamplighter/lamplighter/pkg/store"
+	"github.com/lamplighter/lamplighter/pkg/store/redisstore"
 	"github.com/lamplighter/lamplighter/test/logbook"
 	"github.com/lamplighter/lamplighter/test/redistest"
 )
@@ -92,4 +94,32 @@ func TestEvictionIsWarnedOf(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A user who may not use the channels any more: what is done is done, and reported as
+// done; what is remembered is not served, since nobody hears of the others' changes.
+func TestWithoutChannels(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	r := join(t, "one", server.Addr)
+	renewed, ended := login(t, r), login(t, r)
+	server.CLI(t, "ACL", "SETUSER", "default", "resetchannels")
+	eventually(t, "it is told", func() bool { return strings.Contains(r.Trouble(), "is not heard") })
+	eventually(t, "nothing remembered is served", func() bool { _, ok := r.Coherent(); return !ok })
+	renew(t, r, renewed)
+	if was, err := r.End(t.Context(), ended.ID, session.ReasonLogout, store.Cond{}); err != nil || was.ID != ended.ID {
+		t.Errorf("End: %v, %v", was.ID, err)
+	}
+	if !slices.Contains(swept(t, login(t, r).ID, r), "one") {
+		t.Error("nobody sweeps")
+	}
+
+	_, err := redisstore.Open(redisstore.Options{Addresses: []string{server.Addr}, Prefix: "test", Owner: "two", Keys: ring(t)})
+	if err == nil || !strings.Contains(err.Error(), "allow it the channels &test:*") {
+		t.Errorf("another one may start: %v", err)
+	}
+
+	server.CLI(t, "ACL", "SETUSER", "default", "allchannels")
+	eventually(t, "it is over", func() bool { return r.Trouble() == "" })
+	eventually(t, "what is remembered is served", func() bool { _, ok := r.Coherent(); return ok })
 }

@@ -6,7 +6,7 @@ if why then return {why, all} end
 local rev, lost = ARGV[3], tonumber(f.revision) < tonumber(ARGV[10])
 -- A failover has lost a revision that was seen: its refresh token is spent. Whoever
 -- remembers more has until the replay.
-if lost then redis.call('PUBLISH', string.match(S, '^(.-):{') .. ':lost', ID) end
+if lost then redis.pcall('PUBLISH', string.match(S, '^(.-):{') .. ':lost', ID) end
 if lost and not f.doubt then
   f.doubt, f.replay_at = '1', later(f.replay_at, ARGV[7])
   set({doubt = '1', replay_at = f.replay_at})

@@ -90,5 +90,6 @@ local function expire(t, grace_ms)
   redis.call('PEXPIRE', S, string.format('%.0f', math.max(1, left + tonumber(grace_ms))))
 end
 
--- tell tells every replica of a new revision, or of the end: then none is given.
-local function tell(revision) redis.call('PUBLISH', CHANGED, ID .. revision) end
+-- tell tells every replica of a new revision, or of the end: then none is given. It comes
+-- after what is to be kept, so a refusal must not make that a failure; the beat reports it.
+local function tell(revision) redis.pcall('PUBLISH', CHANGED, ID .. revision) end
