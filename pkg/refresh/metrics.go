@@ -9,7 +9,6 @@ import (
 type Metrics struct {
 	success        prometheus.Counter
 	failed         *prometheus.CounterVec
-	lost           prometheus.Counter
 	restored       prometheus.Counter
 	coalesced      prometheus.Counter
 	latency        prometheus.Histogram
@@ -38,7 +37,6 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		failed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "bff_token_refresh_failed_total", Help: "Refresh requests without usable tokens, by class of the answer.",
 		}, []string{"reason"}),
-		lost:           counter("bff_token_refresh_lost_total", "Renewed tokens that could not be stored before the process stopped."),
 		restored:       counter("bff_token_refresh_restored_total", "Revisions that a failover of the store had lost, and that were stored again."),
 		coalesced:      counter("bff_token_refresh_coalesced_total", "Callers that joined a refresh under way instead of starting one."),
 		latency:        histogram("bff_token_refresh_duration_seconds", "From the begin of a refresh to the provider's tokens."),
@@ -48,7 +46,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		configuredRate: gauge("bff_sweep_configured_rate", "Refresh starts a second that sweep.rate allows."),
 		gateShut:       gauge("bff_provider_breaker_open", "1 while the provider fails every request and only probes are sent."),
 	}
-	r.MustRegister(m.success, m.failed, m.lost, m.restored, m.coalesced, m.latency, m.inFlight, m.sweepLag, m.neededRate, m.configuredRate, m.gateShut)
+	r.MustRegister(m.success, m.failed, m.restored, m.coalesced, m.latency, m.inFlight, m.sweepLag, m.neededRate, m.configuredRate, m.gateShut)
 	for _, c := range session.Classes() { // a counter that appears only with its first failure cannot be alerted on
 		if c != session.Renewed {
 			m.failed.WithLabelValues(c.String())

@@ -35,7 +35,6 @@ func (r *Refresher) commit(f *flight, rec store.Record, a store.Attempt, next se
 		r.opts.Sessions.Revoke(next)
 		r.forget(f, err)
 	default:
-		r.opts.Metrics.lost.Inc()
 		f.answer(r.opts.Cache.Publish(renewed), nil) // the access token is good for as long as it lives
 		r.opts.Log.Error("renewed tokens were not stored before the stop", "session", f.id, "error", err)
 	}
