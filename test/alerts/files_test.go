@@ -14,7 +14,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
-	"github.com/lamplighter/lamplighter/test/envoytest"
+	"github.com/lamplighter/lamplighter/test/installed"
 )
 
 // rule is one alert, as the file has it.
@@ -27,7 +27,7 @@ type rule struct {
 
 func chartFile(t testing.TB, name string) string {
 	t.Helper()
-	root, err := envoytest.Checkout()
+	root, err := installed.Checkout()
 	if err != nil {
 		t.Fatal(err)
 	}

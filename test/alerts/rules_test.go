@@ -11,7 +11,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
-	"github.com/lamplighter/lamplighter/test/envoytest"
+	"github.com/lamplighter/lamplighter/test/installed"
 	"github.com/lamplighter/lamplighter/test/tools"
 )
 
@@ -93,7 +93,7 @@ func TestAlertsSayWhatToDo(t *testing.T) {
 // The link of an alert leads to a section of its name.
 func TestAlertsHaveRunbooks(t *testing.T) {
 	t.Parallel()
-	root, err := envoytest.Checkout()
+	root, err := installed.Checkout()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lamplighter/lamplighter/test/envoytest"
+	"github.com/lamplighter/lamplighter/test/installed"
 	"github.com/lamplighter/lamplighter/test/logbook"
 	"github.com/lamplighter/lamplighter/test/stack"
 )
@@ -32,7 +32,7 @@ func (s *screen) shows(t *testing.T, begin string) {
 // inCheckout goes to the root of the checkout and builds what the demo starts.
 func inCheckout(t *testing.T) {
 	t.Helper()
-	root, err := envoytest.Checkout()
+	root, err := installed.Checkout()
 	if err != nil {
 		t.Fatal(err)
 	}

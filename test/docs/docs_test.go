@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/lamplighter/lamplighter/test/child"
-	"github.com/lamplighter/lamplighter/test/envoytest"
+	"github.com/lamplighter/lamplighter/test/installed"
 	"github.com/lamplighter/lamplighter/test/redistest"
 	"github.com/lamplighter/lamplighter/test/stack"
 )
@@ -32,7 +32,7 @@ type page struct {
 
 func TestCommands(t *testing.T) {
 	t.Parallel()
-	root, err := envoytest.Checkout()
+	root, err := installed.Checkout()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"github.com/lamplighter/lamplighter/test/envoytest"
+	"github.com/lamplighter/lamplighter/test/installed"
 )
 
 // Who reads which Envoys are supported reads the ones that the tests run.
 func TestTestedEnvoys(t *testing.T) {
 	t.Parallel()
-	root, err := envoytest.Checkout()
+	root, err := installed.Checkout()
 	if err != nil {
 		t.Fatal(err)
 	}

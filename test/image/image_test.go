@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/lamplighter/lamplighter/test/child"
-	"github.com/lamplighter/lamplighter/test/envoytest"
+	"github.com/lamplighter/lamplighter/test/installed"
 )
 
 const (
@@ -28,7 +28,7 @@ const (
 // build is `make image` into a new folder.
 func build(t *testing.T, env ...string) layout {
 	t.Helper()
-	root, err := envoytest.Checkout()
+	root, err := installed.Checkout()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/lamplighter/lamplighter/test/echo"
 	"github.com/lamplighter/lamplighter/test/envoytest"
+	"github.com/lamplighter/lamplighter/test/installed"
 	"github.com/lamplighter/lamplighter/test/op"
 	"github.com/lamplighter/lamplighter/test/stack"
 )
@@ -137,7 +138,7 @@ func inside(t *testing.T, root string, c config, args ...string) string {
 // stamp is how the version begins that the go command gives these sources.
 func stamp(t *testing.T) string {
 	t.Helper()
-	root, err := envoytest.Checkout()
+	root, err := installed.Checkout()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package installed
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,24 +11,27 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/lamplighter/lamplighter/test/envoytest"
 	"github.com/lamplighter/lamplighter/test/filelock"
 )
 
-// Folder returns the folder of that name below one at the top of the checkout,
-// filled by fill if it was not. It is safe against other calls, in this process
-// and in others: one installs, the rest wait.
+// Folder is [In] for a folder at the top of the checkout.
 func Folder(ctx context.Context, below, name string, fill func(dir string) error) (string, error) {
-	root, err := envoytest.Checkout()
+	root, err := Checkout()
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(root, below, name)
+	return In(ctx, filepath.Join(root, below), name, fill)
+}
+
+// In returns the folder of that name in below, filled by fill if it was not. It is
+// safe against other calls, in this process and in others: one installs, the rest wait.
+func In(ctx context.Context, below, name string, fill func(dir string) error) (string, error) {
+	dir := filepath.Join(below, name)
 	whole := filepath.Join(dir, "installed") // written last
 	if _, err := os.Stat(whole); err == nil {
 		return dir, nil
 	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+	if err := os.MkdirAll(below, 0o755); err != nil {
 		return "", err
 	}
 	release, err := filelock.Take(ctx, dir+".lock")
@@ -43,7 +47,7 @@ func Folder(ctx context.Context, below, name string, fill func(dir string) error
 		return "", err
 	}
 	if err := fill(dir); err != nil {
-		return "", fmt.Errorf("install %s: %w", name, err)
+		return "", errors.Join(fmt.Errorf("install %s: %w", name, err), os.RemoveAll(dir))
 	}
 	return dir, os.WriteFile(whole, nil, 0o644)
 }
@@ -63,4 +67,24 @@ func Verify(path, want string) error {
 		return fmt.Errorf("check %s: its SHA-256 is %s, want %s", filepath.Base(path), got, want)
 	}
 	return nil
+}
+
+// Checkout is the folder of this module's go.mod, at or above the working
+// directory: tests run in their package's folder, the demo at the top.
+func Checkout() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+		if err == nil && bytes.HasPrefix(mod, []byte("module github.com/lamplighter/lamplighter\n")) {
+			return dir, nil
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", errors.New("find the checkout: no go.mod of lamplighter at or above the working directory")
+		}
+		dir = parent
+	}
 }

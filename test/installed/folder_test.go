@@ -9,14 +9,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-
-	"github.com/lamplighter/lamplighter/test/envoytest"
 )
 
 // place is a name below .tools that is not there yet.
 func place(t *testing.T) string {
 	t.Helper()
-	root, err := envoytest.Checkout()
+	root, err := Checkout()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,23 +51,32 @@ func TestInstalledOnce(t *testing.T) {
 	}
 }
 
-// Half an installation is none: the next one begins from nothing.
+// Half an installation is none: nothing is left, and the next one begins from nothing.
 func TestInstallFailsAndIsRepeated(t *testing.T) {
 	t.Parallel()
 	name := place(t)
 	broken := errors.New("out of paper")
+	var half string
 	_, err := Folder(t.Context(), ".tools", name, func(dir string) error {
+		half = dir
 		return errors.Join(os.WriteFile(filepath.Join(dir, "half"), nil, 0o644), broken)
 	})
 	if !errors.Is(err, broken) {
 		t.Errorf("%v, want %v", err, broken)
 	}
+	if _, err := os.Stat(half); err == nil {
+		t.Error("what failed is still there")
+	}
+	// As a killed one leaves it.
+	if err := os.MkdirAll(filepath.Join(half, "fetched"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	dir, err := Folder(t.Context(), ".tools", name, func(string) error { return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, "half")); err == nil {
-		t.Error("what failed is still there")
+	if _, err := os.Stat(filepath.Join(dir, "fetched")); err == nil {
+		t.Error("what was half done is still there")
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/lamplighter/lamplighter/test/cluster"
-	"github.com/lamplighter/lamplighter/test/envoytest"
+	"github.com/lamplighter/lamplighter/test/installed"
 	"github.com/lamplighter/lamplighter/test/tools"
 )
 
@@ -24,7 +24,7 @@ type world struct {
 func (w *world) note(format string, args ...any) { fmt.Fprintf(&w.seen, format+"\n", args...) }
 
 func TestKubernetes(t *testing.T) {
-	root, err := envoytest.Checkout()
+	root, err := installed.Checkout()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/lamplighter/lamplighter/test/child"
 	"github.com/lamplighter/lamplighter/test/cluster"
-	"github.com/lamplighter/lamplighter/test/envoytest"
+	"github.com/lamplighter/lamplighter/test/installed"
 )
 
 var (
@@ -30,7 +30,7 @@ var (
 // TestReadme runs the commands of k8s/README.md that need a cluster and no pods.
 // Each of its sections is another way, and has a cluster of its own.
 func TestReadme(t *testing.T) {
-	root, err := envoytest.Checkout()
+	root, err := installed.Checkout()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/lamplighter/lamplighter/test/child"
-	"github.com/lamplighter/lamplighter/test/envoytest"
+	"github.com/lamplighter/lamplighter/test/installed"
 	"github.com/lamplighter/lamplighter/test/logbook"
 	"github.com/lamplighter/lamplighter/test/race"
 )
@@ -48,7 +48,7 @@ func binaryOf(o Options) func() (string, error) {
 }
 
 func build(name string, flags ...string) (string, error) {
-	root, err := envoytest.Checkout()
+	root, err := installed.Checkout()
 	if err != nil {
 		return "", err
 	}

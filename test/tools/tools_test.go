@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/lamplighter/lamplighter/test/envoytest"
+	"github.com/lamplighter/lamplighter/test/installed"
 )
 
 // counting is a source that leaves a file, and counts.
@@ -30,7 +30,7 @@ func (c counting) fetch(_ context.Context, dir string) error {
 
 func countingSource(t *testing.T) counting {
 	t.Helper()
-	root, err := envoytest.Checkout()
+	root, err := installed.Checkout()
 	if err != nil {
 		t.Fatal(err)
 	}
