@@ -59,7 +59,7 @@ var libraries = map[string][]string{
 	"github.com/redis/rueidis":                {"pkg/store/redisstore"},
 	"golang.org/x/time":                       {"pkg/refresh"},
 	"github.com/sony/gobreaker":               {"pkg/refresh"},
-	"golang.org/x/sys":                        {"pkg/app"},
+	"golang.org/x/sys":                        {"pkg/app", "test/child"},
 	"golang.org/x/crypto":                     {"pkg/seal", "cmd/lamplighter"},
 	"golang.org/x/crypto/x509roots/":          {"cmd/lamplighter"},
 	"github.com/goccy/go-yaml":                {"pkg/config", "test/*"},

@@ -44,8 +44,15 @@ func (p *Process) own(cmd *exec.Cmd, started chan<- error) {
 // Pid of the process.
 func (p *Process) Pid() int { return p.proc.Pid }
 
-// Signal sends s; an error means that the process has ended.
-func (p *Process) Signal(s syscall.Signal) error { return p.proc.Signal(s) }
+// Signal sends s; an error means that the process has ended. After SIGSTOP no thread of
+// it runs any more.
+func (p *Process) Signal(s syscall.Signal) error {
+	err := p.proc.Signal(s)
+	if err == nil && s == syscall.SIGSTOP {
+		awaitStop(p.proc.Pid)
+	}
+	return err
+}
 
 // Done is closed when the process has ended, by Stop or by itself.
 func (p *Process) Done() <-chan struct{} { return p.done }
