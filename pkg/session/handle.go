@@ -37,7 +37,8 @@ func ParseHandle(s string) (Handle, error) {
 	if len(s) != HandleLen {
 		return Handle{}, ErrBadHandle
 	}
-	if _, err := base64.RawURLEncoding.Strict().Decode(b[:], []byte(s)); err != nil {
+	// It passes over line breaks: then there are fewer bytes.
+	if n, err := base64.RawURLEncoding.Strict().Decode(b[:], []byte(s)); err != nil || n != 32 {
 		return Handle{}, ErrBadHandle
 	}
 	return Handle{&s}, nil

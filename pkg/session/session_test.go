@@ -52,7 +52,7 @@ func TestHandleAcceptsExactlyItsOwnForm(t *testing.T) {
 	ok := h.Reveal()
 	for name, bad := range map[string]string{
 		"empty": "", "short": ok[1:], "long": ok + "A", "padded": ok[:42] + "=", "alphabet": ok[:42] + "+",
-		"newline": ok[:42] + "\n", "second encoding of the same bytes": strings.Repeat("A", 42) + "B",
+		"newline": strings.Repeat("A", 42) + "\n", "newlines": "\r\n" + strings.Repeat("A", 41), "second encoding of the same bytes": strings.Repeat("A", 42) + "B",
 	} {
 		if _, err := session.ParseHandle(bad); err == nil {
 			t.Errorf("%s: accepted", name)
