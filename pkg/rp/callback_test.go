@@ -225,6 +225,22 @@ func TestStoreDownAtCallback(t *testing.T) {
 	})
 }
 
+// Where all sessions of a user stand on one grant, a login that fails ends none of them.
+func TestStoreDownAtCallbackOnASharedGrant(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, p := withOP(t, func(o *rp.Options) { o.Profile.SharedGrant = true })
+		b := w.browser()
+		callback := b.signIn(p, b.begin("/a"), "ada")
+		w.vault.outage(session.ErrUnavailable)
+		wantPage(t, b.get(callback), http.StatusServiceUnavailable, "Start again")
+		synctest.Wait()
+		if l := p.Ledger(); l.Revoked != 0 {
+			t.Errorf("the user's other sessions are revoked: %+v", l)
+		}
+	})
+}
+
 func TestProviderRefusesTheExchange(t *testing.T) {
 	t.Parallel()
 	w, p := withOP(t)

@@ -168,9 +168,11 @@ func (p *RP) begin(ctx context.Context, op *provider, a attempt, r reply, t toke
 	return h, p.opts.Sessions.Create(ctx, s)
 }
 
-// drop revokes a refresh token that no session holds, best effort.
+// drop revokes a refresh token that no session holds, best effort. On a shared grant
+// it stays: the user's sessions in other browsers would end with it, and which there
+// are a store that has just failed does not tell.
 func (p *RP) drop(ctx context.Context, t session.RefreshToken) {
-	if t.IsZero() {
+	if t.IsZero() || p.opts.Profile.SharedGrant {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, revokeTime)
