@@ -40,7 +40,7 @@ func operatorOf(t *testing.T, s lifecycle.Store) operator {
 
 type noRevoker struct{}
 
-func (noRevoker) Revoke(context.Context, session.RefreshToken) error { return nil }
+func (noRevoker) Revoke(context.Context, session.Session) error { return nil }
 
 func signIn(t *testing.T, s store.Store, user string, edit ...func(*session.Session)) session.ID {
 	t.Helper()

@@ -58,8 +58,8 @@ func (r *relying) Refresh(ctx context.Context, s session.Session) session.Answer
 }
 
 // Revoke implements lifecycle.Revoker.
-func (r *relying) Revoke(ctx context.Context, t session.RefreshToken) error {
-	return r.Load().Revoke(ctx, t)
+func (r *relying) Revoke(ctx context.Context, s session.Session) error {
+	return r.Load().Revoke(ctx, s)
 }
 
 // front answers Envoy by the settings of the time.

@@ -69,7 +69,7 @@ func (e *recorder) End(ctx context.Context, id session.ID, why session.Reason, o
 
 func (e *recorder) Publish(store.Record) *session.View { return nil }
 func (e *recorder) Forget(session.ID)                  { e.add("forgotten") }
-func (e *recorder) Revoke(context.Context, session.RefreshToken) error {
+func (e *recorder) Revoke(context.Context, session.Session) error {
 	e.add("revoked")
 	return nil
 }

@@ -25,9 +25,9 @@ type Cache interface {
 	Forget(session.ID)
 }
 
-// Revoker tells the OP that a refresh token will not be used again.
+// Revoker tells the OP that s's refresh token will not be used again.
 type Revoker interface {
-	Revoke(ctx context.Context, t session.RefreshToken) error
+	Revoke(ctx context.Context, s session.Session) error
 }
 
 // Options of New. Now is for clock-step tests; nil means time.Now.
@@ -166,7 +166,7 @@ func (l *Lifecycle) revoke(s session.Session) {
 	wait := time.Second
 	for try := 1; ; try++ {
 		ctx, cancel := context.WithTimeout(l.stop, perTry)
-		err := l.opts.Revoker.Revoke(ctx, s.Token.Refresh)
+		err := l.opts.Revoker.Revoke(ctx, s)
 		cancel()
 		if err == nil {
 			return

@@ -245,9 +245,9 @@ type revocation struct {
 	token string
 }
 
-func (r *revoker) Revoke(ctx context.Context, t session.RefreshToken) error {
+func (r *revoker) Revoke(ctx context.Context, s session.Session) error {
 	r.mu.Lock()
-	r.calls = append(r.calls, revocation{time.Now(), t.Reveal()})
+	r.calls = append(r.calls, revocation{time.Now(), s.Token.Refresh.Reveal()})
 	r.fail--
 	failing, hold := r.fail >= 0, r.hold
 	r.mu.Unlock()

@@ -325,10 +325,10 @@ type revoker struct {
 	tokens []string
 }
 
-func (r *revoker) Revoke(_ context.Context, t session.RefreshToken) error {
+func (r *revoker) Revoke(_ context.Context, s session.Session) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.tokens = append(r.tokens, t.Reveal())
+	r.tokens = append(r.tokens, s.Token.Refresh.Reveal())
 	return nil
 }
 

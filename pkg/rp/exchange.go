@@ -177,7 +177,7 @@ func (p *RP) drop(ctx context.Context, t session.RefreshToken) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, revokeTime)
 	defer cancel()
-	if err := p.Revoke(ctx, t); err != nil {
+	if err := p.revoke(ctx, t); err != nil {
 		p.opts.Log.Warn("refresh token of a failed login was not revoked", "error", err)
 	}
 }

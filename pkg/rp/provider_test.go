@@ -218,7 +218,7 @@ func TestNothingSecretIsLoggedOrShown(t *testing.T) {
 		if a.Class == session.Renewed {
 			secrets = append(secrets, a.Grant.Access.Reveal(), a.Grant.Refresh.Reveal(), a.Grant.ID.Reveal())
 		}
-		if err := w.Revoke(t.Context(), session.RefreshToken{Secret: session.NewSecret("canary-text")}); err != nil {
+		if err := w.Revoke(t.Context(), stored("canary-text")); err != nil {
 			_, _ = io.WriteString(w.log, err.Error())
 		}
 		p.ClearFaults()

@@ -63,9 +63,17 @@ func (p *RP) Refresh(ctx context.Context, s session.Session) session.Answer {
 	return session.Answer{Class: session.Renewed, Grant: g, Sent: true}
 }
 
-// Revoke tells the OP that t will not be used again (RFC 7009). It is nil when
-// the OP has no revocation endpoint.
-func (p *RP) Revoke(ctx context.Context, t session.RefreshToken) error {
+// Revoke tells the OP that s's refresh token will not be used again (RFC 7009). It is
+// nil when there is nobody to tell: the OP has no revocation endpoint, or s was begun at
+// another one, whose token this one must not see.
+func (p *RP) Revoke(ctx context.Context, s session.Session) error {
+	if s.Provider != p.opts.Issuer {
+		return nil
+	}
+	return p.revoke(ctx, s.Token.Refresh)
+}
+
+func (p *RP) revoke(ctx context.Context, t session.RefreshToken) error {
 	op := p.found.Load()
 	switch {
 	case op == nil:

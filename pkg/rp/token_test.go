@@ -73,7 +73,7 @@ func TestRefreshWithoutProvider(t *testing.T) {
 	if a := w.Refresh(t.Context(), stored("r")); a.Class != session.Transient || a.Sent || a.Err == nil {
 		t.Errorf("answer %+v", a)
 	}
-	if err := w.Revoke(t.Context(), session.RefreshToken{Secret: session.NewSecret("r")}); err == nil {
+	if err := w.Revoke(t.Context(), stored("r")); err == nil {
 		t.Error("revoked without a provider")
 	}
 }
@@ -96,7 +96,7 @@ func TestClientAuthentication(t *testing.T) {
 			if a := w.Refresh(t.Context(), stored("r-0")); a.Class != session.Renewed {
 				t.Fatalf("refresh: %+v", a)
 			}
-			if err := w.Revoke(t.Context(), session.RefreshToken{Secret: session.NewSecret("r-0")}); err != nil {
+			if err := w.Revoke(t.Context(), stored("r-0")); err != nil {
 				t.Fatal(err)
 			}
 			posts := h.posted()
@@ -171,10 +171,14 @@ func basicSecret(r *http.Request) string {
 
 func TestRevoke(t *testing.T) {
 	t.Parallel()
-	token := session.RefreshToken{Secret: session.NewSecret("r")}
 	w, p := withOP(t)
 	w.browser().login(p, "/")
-	if err := w.Revoke(t.Context(), w.vault.sessions()[0].Token.Refresh); err != nil {
+	elsewhere := w.vault.sessions()[0]
+	elsewhere.Provider = "https://former.example" // and its token is not for this one to see
+	if err := w.Revoke(t.Context(), elsewhere); err != nil || p.Ledger().Revoked != 0 {
+		t.Errorf("of another provider: %v, %d revoked", err, p.Ledger().Revoked)
+	}
+	if err := w.Revoke(t.Context(), w.vault.sessions()[0]); err != nil {
 		t.Fatal(err)
 	}
 	if l := p.Ledger(); l.RevokedBy[op.ReasonRevocation] != 1 {
@@ -182,7 +186,7 @@ func TestRevoke(t *testing.T) {
 	}
 	h := newHostile(t) // has no revocation endpoint
 	w, _ = h.world(t)
-	if err := w.Revoke(t.Context(), token); err != nil || len(h.posted()) != 0 {
+	if err := w.Revoke(t.Context(), stored("r")); err != nil || len(h.posted()) != 0 {
 		t.Errorf("without an endpoint: %v, %d requests", err, len(h.posted()))
 	}
 	for _, status := range []int{201, 302, 400, 401, 503} {
@@ -190,7 +194,7 @@ func TestRevoke(t *testing.T) {
 		h.metadata["revocation_endpoint"] = issuer + "/revoke"
 		h.token = func(*hostile, url.Values) (int, string) { return status, "{}" }
 		w, _ = h.world(t)
-		if err := w.Revoke(t.Context(), token); err == nil {
+		if err := w.Revoke(t.Context(), stored("r")); err == nil {
 			t.Errorf("%d is taken for success", status)
 		}
 	}

@@ -159,12 +159,12 @@ func (e *engine) Refresh(ctx context.Context, s session.Session) session.Answer 
 }
 
 // Revoke implements lifecycle.Revoker.
-func (e *engine) Revoke(_ context.Context, t session.RefreshToken) error {
+func (e *engine) Revoke(_ context.Context, s session.Session) error {
 	w := e.world
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !e.dead {
-		w.revoked[number(t)] = true
+		w.revoked[number(s.Token.Refresh)] = true
 	}
 	return nil
 }
