@@ -51,15 +51,17 @@ func (l *ledger) checkPath(at, p string) bool {
 	return false
 }
 
-// checkReached complains about a rule that an earlier one hides.
+// checkReached complains about a rule that an earlier one hides. Rules match whole
+// segments, so /a and /a/ are one.
 func (l *ledger) checkReached(earlier []Rule, at, p string) {
+	segments := func(prefix string) string { return strings.TrimSuffix(prefix, "/") + "/" }
 	for i, r := range earlier {
 		switch q := r.Match.PathPrefix; {
-		case q == "":
-		case q == p:
+		case q == "": // said before
+		case segments(q) == segments(p):
 			l.wrong(at, fmt.Sprintf("is the same as in rules[%d]", i), "keep one of them")
 			return
-		case strings.HasPrefix(p, strings.TrimSuffix(q, "/")+"/"):
+		case strings.HasPrefix(segments(p), segments(q)):
 			l.wrong(at, fmt.Sprintf("is never reached, rules[%d] matches first", i), fmt.Sprintf("put it before rules[%d]", i))
 			return
 		}

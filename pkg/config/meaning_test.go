@@ -202,7 +202,8 @@ func TestBadPaths(t *testing.T) {
 		}},
 		{"hidden rules", rules("/a", "/a/b", "/a/", "/c/", "/c"), nil, []string{
 			"config:7:24: rules[1].match.path_prefix: is never reached, rules[0] matches first; put it before rules[0]",
-			"config:8:24: rules[2].match.path_prefix: is never reached, rules[0] matches first; put it before rules[0]",
+			"config:8:24: rules[2].match.path_prefix: is the same as in rules[0]; keep one of them",
+			"config:10:24: rules[4].match.path_prefix: is the same as in rules[3]; keep one of them",
 		}},
 		{"hidden by all", rules("/", "/x"), nil, []string{
 			"config:7:24: rules[1].match.path_prefix: is never reached, rules[0] matches first; put it before rules[0]",
