@@ -311,6 +311,30 @@ func TestCloseWithTheStoreDown(t *testing.T) {
 	})
 }
 
+// TestRevocationsDoNotPileUp: more than fit in memory are not tried, and counted.
+func TestRevocationsDoNotPileUp(t *testing.T) {
+	play(t, func(r *rig) {
+		const most, more = 10_000, 50
+		r.revoker.hold = time.Second
+		s := r.newSession()
+		for range most + more {
+			r.life.Revoke(s)
+		}
+		r.pass(most * time.Second)
+		if n := len(r.revoker.seen()); n != most {
+			t.Errorf("%d revocations, want %d", n, most)
+		}
+		if n := r.metric("bff_token_revocation_failed_total"); n != more {
+			t.Errorf("%v counted as not revoked, want %d", n, more)
+		}
+		r.life.Revoke(s)
+		r.pass(time.Second)
+		if n := len(r.revoker.seen()); n != most+1 {
+			t.Errorf("%d revocations, want one more", n)
+		}
+	})
+}
+
 // TestRevokeWhileClosing: flights that outlive their own stop may still end
 // sessions while Close waits.
 func TestRevokeWhileClosing(t *testing.T) {

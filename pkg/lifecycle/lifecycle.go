@@ -59,13 +59,19 @@ type Lifecycle struct {
 
 	mu          sync.Mutex
 	closed      bool // no revocation may start: Close is waiting for those under way
+	unrevoked   int  // revocations under way or waiting
 	revocations sync.WaitGroup
 	revoking    chan struct{}   // slots: a night's idle sessions end in one round
 	stop        context.Context // done: revocations give up
 	cancel      context.CancelFunc
 }
 
-const maxRevoking = 8
+const (
+	maxRevoking = 8
+	// maxUnrevoked take some 60 MB: while the provider is away, whatever ends waits here, and
+	// a night's idle sessions would fill the memory.
+	maxUnrevoked = 10_000
+)
 
 // New returns a Lifecycle; Run does its periodic work, Close ends it.
 func New(o Options) *Lifecycle {
@@ -145,11 +151,17 @@ func (l *Lifecycle) Revoke(s session.Session) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
+	if l.closed || l.unrevoked == maxUnrevoked {
 		l.opts.Metrics.unrevoked.Inc()
 		return
 	}
-	l.revocations.Go(func() { l.revoke(s) })
+	l.unrevoked++
+	l.revocations.Go(func() {
+		l.revoke(s)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.unrevoked--
+	})
 }
 
 func (l *Lifecycle) revoke(s session.Session) {
