@@ -80,9 +80,6 @@ func (k key) derive(use, purpose string) []byte {
 	return out
 }
 
-// SealID is the id of the key that Seal uses.
-func (b *Box) SealID() string { return b.slots()[0].id }
-
 // Seal encrypts plaintext under the first key and binds it to aad, which is not
 // kept in the result. The result is
 //
