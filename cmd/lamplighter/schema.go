@@ -18,7 +18,7 @@ func schemaCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = c.OutOrStdout().Write(append(schema, '\n'))
+			_, err = c.OutOrStdout().Write(schema)
 			return err
 		},
 	}
