@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 func (l *ledger) checkHeaders(h Headers) {
@@ -63,7 +65,7 @@ func badHeader(name, normal string) (problem, fix string) {
 	switch {
 	case strings.HasPrefix(name, ":"):
 		return "is a pseudo header", fixName
-	case strings.ContainsFunc(name, notHeaderName):
+	case !httpguts.ValidHeaderFieldName(name):
 		return "is not a header name (letters, digits, -)", fixName
 	case slices.Contains(owned, normal):
 		return "is a header of the request itself", fixName
@@ -71,10 +73,4 @@ func badHeader(name, normal string) (problem, fix string) {
 		return "belongs to Envoy", fixName
 	}
 	return "", ""
-}
-
-// notHeaderName is the complement of tchar, RFC 9110 section 5.6.2.
-func notHeaderName(r rune) bool {
-	alnum := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
-	return !alnum && (r > '~' || !strings.ContainsRune("!#$%&'*+-.^_`|~", r))
 }

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // Prefixes that make a browser refuse a cookie which a plain-text site or a
@@ -53,7 +55,7 @@ func CheckName(name, domain string) error {
 	switch {
 	case name == "":
 		return errors.New("is empty; write a name such as __Host-bff_session")
-	case strings.ContainsFunc(name, notToken):
+	case !httpguts.ValidHeaderFieldName(name): // a token too
 		return errors.New("is not a cookie name (RFC 6265 token); use letters, digits, - and _")
 	case name == PrefixHost || name == PrefixSecure:
 		return fmt.Errorf("is only a prefix; write a name such as %sbff_session", name)
@@ -98,13 +100,4 @@ func CheckDomain(domain, host string) error {
 
 func notHostname(r rune) bool {
 	return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-')
-}
-
-// notToken is the complement of tchar, RFC 9110 section 5.6.2.
-func notToken(r rune) bool {
-	switch {
-	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
-		return false
-	}
-	return r > 0x7f || !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
 }
