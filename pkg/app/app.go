@@ -61,7 +61,7 @@ type App struct {
 	listen    config.Listen // of it; it stays as it is
 	log       *slog.Logger
 	now       func() time.Time
-	transport http.RoundTripper // as in Options, and so are these two
+	transport http.RoundTripper // as in Options, and so are the next three
 	level     *slog.LevelVar
 	source    *Source
 	takeOver  bool

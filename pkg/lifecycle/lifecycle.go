@@ -118,8 +118,8 @@ func (l *Lifecycle) Create(ctx context.Context, s session.Session) error {
 }
 
 // End ends a session for good and returns what it was. When it returns nil, no
-// later request of this process is served by the session. A session that is
-// gone already is nil with a zero Session.
+// later request of this process is served by the session. One that has ended
+// already is nil with a zero Session; one that never was, session.ErrNotFound.
 func (l *Lifecycle) End(ctx context.Context, id session.ID, why session.Reason) (session.Session, error) {
 	return l.EndIf(ctx, id, why, store.Cond{})
 }

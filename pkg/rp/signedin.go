@@ -21,8 +21,7 @@ type user struct {
 	Name  string `json:"name,omitempty"`
 }
 
-// session tells who is signed in, and nothing secret. Whether the session is
-// Sessions.Get knows of idleness; asking is not a use.
+// session tells who is signed in, and nothing secret. Asking is not a use.
 func (p *RP) session(w http.ResponseWriter, r *http.Request) {
 	h, ok := p.handle(r)
 	if !ok {

@@ -40,7 +40,7 @@ type Profile struct {
 	SharedGrant bool
 }
 
-// codes of RFC 6749 section 5.2, RFC 8628 section 3.5 and RFC 6749 section 4.1.2.1 that every
+// usualCodes, of RFC 6749 sections 5.2 and 4.1.2.1 and RFC 8628 section 3.5, are what every
 // profile reads alike unless it says otherwise.
 func usualCodes() map[string]Class {
 	return map[string]Class{

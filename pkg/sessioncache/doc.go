@@ -1,5 +1,5 @@
-// Package sessioncache is the read cache in front of Store.Get: three verbs,
-// Get, Publish, Forget, over ristretto. It is not a Store.
+// Package sessioncache is the read cache in front of Store.Get: Get, Publish and
+// Forget over ristretto, and Changed for what other replicas make. It is not a Store.
 //
 // The truth is the store. ristretto may drop a Set, is not read-your-write, and
 // may serve an entry for a moment after Del; so a login or a rotated token never
