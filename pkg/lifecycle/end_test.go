@@ -448,6 +448,49 @@ func TestReapGoesOnBehindAFailure(t *testing.T) {
 	})
 }
 
+// sealedAway is a store whose key for some of its records is gone.
+type sealedAway struct {
+	*faultstore.Store
+	ids map[session.ID]bool
+}
+
+func (s *sealedAway) End(ctx context.Context, id session.ID, why session.Reason, only store.Cond) (session.Session, error) {
+	if s.ids[id] {
+		return session.Session{}, store.ErrUnreadable
+	}
+	return s.Store.End(ctx, id, why, only)
+}
+
+// TestReapGoesOnBehindManyUnreadable: more of them than a page keep no other from its
+// end, round after round.
+func TestReapGoesOnBehindManyUnreadable(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		mem := memstore.New()
+		away := &sealedAway{Store: faultstore.New(mem), ids: make(map[session.ID]bool)}
+		r := newRigOver(t, mem, away.Store, away)
+		defer r.close()
+		var good []session.Session
+		for i := range 2020 {
+			if s := r.login(); i%101 == 0 {
+				good = append(good, s)
+			} else {
+				away.ids[s.ID] = true
+			}
+		}
+		r.run()
+		r.pass(idle + 2*flush)
+		for _, s := range good {
+			r.wantEnded(s.ID, session.ReasonIdle)
+		}
+		for id := range away.ids {
+			if _, err := mem.Get(t.Context(), id); err != nil {
+				t.Fatalf("one that cannot be read: %v", err)
+			}
+		}
+	})
+}
+
 // A night's idle sessions end in one round; the provider is not flooded.
 func TestRevocationsAreFewAtATime(t *testing.T) {
 	play(t, func(r *rig) {

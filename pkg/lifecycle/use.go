@@ -189,27 +189,35 @@ func (l *Lifecycle) flush(ctx context.Context) error {
 }
 
 // reap ends sessions that nobody will come back to. One that cannot be ended is
-// left for the next round and keeps no other from its end.
+// left for the next round and keeps no other from its end. Those that cannot be read
+// stay listed, and the page grows by them.
 func (l *Lifecycle) reap(ctx context.Context) error {
 	const page = 500
+	unreadable := make(map[session.ID]bool)
 	for {
-		now := l.opts.Now()
+		now, limit := l.opts.Now(), page+2*len(unreadable)
 		unusedSince := l.idleBefore(now)
-		ids, err := l.opts.Store.Reap(ctx, now, unusedSince, page)
+		ids, err := l.opts.Store.Reap(ctx, now, unusedSince, limit)
 		if err != nil {
 			return fmt.Errorf("list sessions to reap: %w", err)
 		}
 		var failed error
 		for _, id := range ids {
+			if unreadable[id] {
+				continue
+			}
 			why, only := session.ReasonIdle, store.Cond{UnusedSince: unusedSince}
 			if r, err := l.opts.Store.Get(ctx, id); err == nil && !now.Before(r.Session.EndsAt) {
 				why, only = session.ReasonAbsolute, store.Cond{}
 			}
-			if _, err := l.EndIf(ctx, id, why, only); err != nil && !errors.Is(err, session.ErrMoved) && !errors.Is(err, session.ErrNotFound) {
+			switch _, err := l.EndIf(ctx, id, why, only); {
+			case errors.Is(err, store.ErrUnreadable): // the store has told of it
+				unreadable[id] = true
+			case err != nil && !errors.Is(err, session.ErrMoved) && !errors.Is(err, session.ErrNotFound):
 				failed = err
 			}
 		}
-		if failed != nil || len(ids) < page {
+		if failed != nil || len(ids) < limit {
 			return failed
 		}
 	}
