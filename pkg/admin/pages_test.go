@@ -221,6 +221,7 @@ func TestRefresh(t *testing.T) {
 			"3f2a9c01d4be", "("+class.String()+")", says, "not before 2026-03-04T12:00:00Z")
 	}
 	wantProblem(t, failed(admin.ErrNotRefreshable, false), 409, "3f2a9c01d4be", "offline_access")
+	wantProblem(t, failed(admin.ErrUnreadable, false), 409, "3f2a9c01d4be", "session.keys_file")
 	wantProblem(t, failed(session.ErrEnded, true), 410, "3f2a9c01d4be", "2026-03-04T12:00:00Z", "refused the refresh token (dead)", "login")
 	wantProblem(t, failed(&session.EndedError{Reason: session.ReasonDead}, true), 410, "(dead)")
 	wantProblem(t, ask(&sessions{ids: known().ids, refresh: session.ErrEnded, view: session.ErrUnavailable}, http.MethodPost, path), 410, "has ended")

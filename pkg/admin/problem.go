@@ -37,6 +37,9 @@ func problemOf(name string, err error) *Problem {
 	case errors.Is(err, ErrNotRefreshable):
 		return newProblem(http.StatusConflict, "session %s cannot be refreshed: the provider gave no refresh token; "+
 			"ask for one by provider.scopes (offline_access), which counts from the next login on", name)
+	case errors.Is(err, ErrUnreadable):
+		return newProblem(http.StatusConflict, "session %s cannot be read: its record is damaged, or sealed with a key that is not in session.keys_file; "+
+			"put that key back, below the first", name)
 	case errors.Is(err, session.ErrNotFound):
 		return newProblem(http.StatusNotFound, "no session begins with %s; "+
 			"look for \"session created\" in the log of this lamplighter, and note that a session is forgotten when session.absolute is over", name)

@@ -10,7 +10,7 @@ import (
 )
 
 // Sessions is what the session pages need; app fills it. The errors are those
-// of package session.
+// of package session, and ErrUnreadable.
 type Sessions interface {
 	// Lookup returns the sessions, live and ended, whose ID begins with prefix, at
 	// most limit.
@@ -36,15 +36,19 @@ type Crowd interface {
 	RevokeAll(ctx context.Context, user string) (ended int, err error)
 }
 
-// ErrNotRefreshable says that the provider gave no refresh token.
-var ErrNotRefreshable = errors.New("session has no refresh token")
+// ErrNotRefreshable says that the provider gave no refresh token, ErrUnreadable that no
+// key at hand opens the record, or that it is damaged.
+var (
+	ErrNotRefreshable = errors.New("session has no refresh token")
+	ErrUnreadable     = errors.New("session record cannot be read")
+)
 
 // The states of a Session.
 const (
 	StateLive  = "live"
 	StateEnded = "ended"
-	// StateUnreadable is that of a record which no key at hand opens, or which is
-	// damaged. There is nothing to be told but its ID.
+	// StateUnreadable is that of ErrUnreadable in a list. There is nothing to be told but
+	// its ID.
 	StateUnreadable = "unreadable"
 )
 

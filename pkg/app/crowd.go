@@ -20,7 +20,7 @@ const (
 func (o operator) Revoke(ctx context.Context, id session.ID) error {
 	o.log.Info("operator ends a session", "session", id)
 	_, err := o.life.End(ctx, id, session.ReasonRevoked)
-	return err
+	return told(err)
 }
 
 // RevokeAll implements admin.Crowd.
@@ -106,7 +106,7 @@ func (o operator) views(ctx context.Context, ids []session.ID) []view {
 func (o operator) listed(ctx context.Context, id session.ID) view {
 	s, err := o.View(ctx, id)
 	switch {
-	case errors.Is(err, store.ErrUnreadable):
+	case errors.Is(err, admin.ErrUnreadable):
 		return view{session: admin.Session{ID: id.String(), State: admin.StateUnreadable, AsOf: o.now(), History: history(nil)}, show: true}
 	case errors.Is(err, session.ErrNotFound):
 		return view{}

@@ -142,6 +142,22 @@ func TestAllMeetsTrouble(t *testing.T) {
 	}
 }
 
+// What cannot be read, with these keys, is not for another try to mend.
+func TestOneCannotBeRead(t *testing.T) {
+	t.Parallel()
+	mem := memstore.New()
+	faulty := faultstore.New(mem)
+	id := signIn(t, mem, "u")
+	o := operatorOf(t, faulty)
+	faulty.Set(faultstore.Answer(fmt.Errorf("decode: %w", store.ErrUnreadable)), faultstore.Get, faultstore.End)
+	_, err := o.View(t.Context(), id)
+	for what, err := range map[string]error{"view": err, "refresh": o.Refresh(t.Context(), id), "revoke": o.Revoke(t.Context(), id)} {
+		if !errors.Is(err, admin.ErrUnreadable) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 // The subject means the user of this app and provider, and a session that will not
 // end keeps no other alive.
 func TestRevokeAll(t *testing.T) {

@@ -43,7 +43,7 @@ func (o operator) View(ctx context.Context, id session.ID) (admin.Session, error
 		return endedView(id, end, o.now()), nil
 	}
 	if err != nil {
-		return admin.Session{}, err
+		return admin.Session{}, told(err)
 	}
 	return liveView(r, o.life.LastUse(r), o.policy(), o.now()), nil
 }
@@ -52,13 +52,21 @@ func (o operator) View(ctx context.Context, id session.ID) (admin.Session, error
 func (o operator) Refresh(ctx context.Context, id session.ID) error {
 	s, err := o.life.Get(ctx, id) // one whose time is up is not brought back
 	if err != nil {
-		return err
+		return told(err)
 	}
 	if s.Token.Refresh.IsZero() {
 		return admin.ErrNotRefreshable
 	}
 	o.log.Info("operator asks for a refresh", "session", id)
 	_, err = o.refresher.Force(ctx, id)
+	return err
+}
+
+// told is an error of the store in the words of admin.
+func told(err error) error {
+	if errors.Is(err, store.ErrUnreadable) {
+		return admin.ErrUnreadable
+	}
 	return err
 }
 
