@@ -335,6 +335,32 @@ func TestRevocationsDoNotPileUp(t *testing.T) {
 	})
 }
 
+// TestReapWaitsForRevocations: while the provider is away no more sessions are ended than
+// can wait to be revoked; all of them are when it is back.
+func TestReapWaitsForRevocations(t *testing.T) {
+	play(t, func(r *rig) {
+		const many = 7000
+		for range many {
+			r.login()
+		}
+		r.revoker.set(0, time.Hour) // each try ends by its own deadline
+		r.run()
+		r.pass(idle + 3*flush)
+		if n := r.metric("bff_sessions_ended_total", "idle"); n < 5000 || n >= 5600 {
+			t.Errorf("%v ended while none can be revoked", n)
+		}
+		tried := r.metric("bff_token_revocation_failed_total")
+		r.revoker.set(0, 0)
+		r.pass(5 * flush)
+		if n := r.metric("bff_sessions_ended_total", "idle"); n != many {
+			t.Errorf("%v ended, want all", n)
+		}
+		if n := r.metric("bff_token_revocation_failed_total"); n > tried+8 {
+			t.Errorf("%v not revoked though the provider is back", n-tried)
+		}
+	})
+}
+
 // TestRevokeWhileClosing: flights that outlive their own stop may still end
 // sessions while Close waits.
 func TestRevokeWhileClosing(t *testing.T) {

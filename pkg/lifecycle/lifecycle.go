@@ -68,8 +68,8 @@ type Lifecycle struct {
 
 const (
 	maxRevoking = 8
-	// maxUnrevoked take some 60 MB: while the provider is away, whatever ends waits here, and
-	// a night's idle sessions would fill the memory.
+	// maxUnrevoked take some 60 MB. While the provider is away, whatever ends waits here: the
+	// reaper stops at half of it.
 	maxUnrevoked = 10_000
 )
 
@@ -162,6 +162,13 @@ func (l *Lifecycle) Revoke(s session.Session) {
 		defer l.mu.Unlock()
 		l.unrevoked--
 	})
+}
+
+// crowded tells that the provider is far behind with revocations.
+func (l *Lifecycle) crowded() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.unrevoked >= maxUnrevoked/2
 }
 
 func (l *Lifecycle) revoke(s session.Session) {

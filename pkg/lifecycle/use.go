@@ -190,11 +190,12 @@ func (l *Lifecycle) flush(ctx context.Context) error {
 
 // reap ends sessions that nobody will come back to. One that cannot be ended is
 // left for the next round and keeps no other from its end. Those that cannot be read
-// stay listed, and the page grows by them.
+// stay listed, and the page grows by them. None is ended whose revocation would have to
+// wait for long: nobody is served by it, and it is still there when the provider is back.
 func (l *Lifecycle) reap(ctx context.Context) error {
 	const page = 500
 	unreadable := make(map[session.ID]bool)
-	for {
+	for !l.crowded() {
 		now, limit := l.opts.Now(), page+2*len(unreadable)
 		unusedSince := l.idleBefore(now)
 		ids, err := l.opts.Store.Reap(ctx, now, unusedSince, limit)
@@ -221,6 +222,7 @@ func (l *Lifecycle) reap(ctx context.Context) error {
 			return failed
 		}
 	}
+	return nil
 }
 
 // Active counts the sessions used since, with the mean and the shortest life of
