@@ -24,11 +24,11 @@ func Level(name string) slog.Level {
 	return l
 }
 
-// NewRegistry returns a registry that already reports on the Go runtime and the
-// process.
+// NewRegistry returns a registry that already reports on the Go runtime, the process,
+// and the version that runs.
 func NewRegistry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
 	return r
 }
 
