@@ -50,6 +50,27 @@ func TestImportsAreHeard(t *testing.T) {
 	eventually(t, "it hears of the revision", func() bool { return slices.Equal(r.hears(ses.ID), []session.Revision{5}) })
 }
 
+// Who copies is not one of the replicas, and waits for a copy all the same: whoever is
+// told that a session was copied never serves the other store again.
+func TestImportsWaitForACopy(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	host, port, _ := strings.Cut(server.Addr, ":")
+	redistest.Start(t, "--replicaof", host+" "+port)
+	eventually(t, "there is a copy", func() bool {
+		return strings.Contains(server.CLI(t, "INFO", "replication"), "state=online")
+	})
+	s := open(t, "", server.Addr)
+	now := time.Now()
+	ses := session.Session{ID: session.NewHandle().ID(), Revision: 1, CreatedAt: now, EndsAt: now.Add(time.Hour)}
+	if err := s.Import(t.Context(), store.NewRecord(ses)); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(server.CLI(t, "INFO", "commandstats"), "cmdstat_wait:") {
+		t.Error("it does not wait")
+	}
+}
+
 // A session whose time has been over for long, while nothing ran, is there for the
 // reaper, who has its tokens revoked.
 func TestImportKeepsWhatIsOverForTheReaper(t *testing.T) {

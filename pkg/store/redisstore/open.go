@@ -84,11 +84,13 @@ func Open(o Options) (*Store, error) {
 		client.Close()
 		return nil, fmt.Errorf("connect to redis at %s: %w", strings.Join(o.Addresses, ", "), err)
 	}
-	return &Store{
+	s := &Store{
 		client: client, prefix: o.Prefix, owner: o.Owner, maxStale: o.MaxStale,
 		codec: store.NewCodec(o.Keys), log: o.Log, alarm: store.NewAlarm(o.Log), lua: lua,
 		troubles: troubles{log: o.Log, metrics: o.Metrics, of: make(map[kind]trouble)},
-	}, nil
+	}
+	s.lookForCopies(context.Background()) // what is stored before Run, or without it, must not be lost either
+	return s, nil
 }
 
 // mayTell refuses a user whose changes other replicas would not hear of: these may hear
