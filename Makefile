@@ -149,7 +149,7 @@ build: ## build the commands into bin/
 # make the same image. The user is in no file of the image: Kubernetes wants a number.
 image: ## build the container image, for amd64 and arm64, into .image/; KO_DOCKER_REPO=registry/you pushes it too
 	@go build -o bin/ ./test/gettool ./test/scratchbase
-	@rm -rf "$(IMAGE_DIR)"/{cache,oci,sbom}; \
+	@rm -rf "$(or $(IMAGE_DIR),$(error IMAGE_DIR is empty))"/{cache,oci,sbom}; \
 	ko=$$(bin/gettool ko); \
 	KO_DEFAULTBASEIMAGE=$$(bin/scratchbase "$(IMAGE_DIR)/cache/img"); \
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 0); \

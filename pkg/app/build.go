@@ -115,7 +115,7 @@ func (a *App) openStore() (lifecycle.Store, error) {
 
 // openShared opens the store that all replicas share.
 func (a *App) openShared(r config.Redis) (lifecycle.Store, error) {
-	o, err := redisOptions(r, a.keys, a.log)
+	o, err := redisOptions(r, a.cfg.App, a.keys, a.log)
 	if err != nil {
 		return nil, err
 	}
@@ -129,12 +129,14 @@ func (a *App) openShared(r config.Redis) (lifecycle.Store, error) {
 	return s, nil
 }
 
-func redisOptions(r config.Redis, keys *seal.Keyring, log *slog.Logger) (redisstore.Options, error) {
+// redisOptions name everything by the app too: apps that share a server do not see each
+// other's sessions.
+func redisOptions(r config.Redis, app string, keys *seal.Keyring, log *slog.Logger) (redisstore.Options, error) {
 	o := redisstore.Options{
 		Addresses: r.Addresses, SentinelMaster: r.SentinelMaster,
 		User:         redisstore.User{Name: r.Username, NameFile: r.UsernameFile, PasswordFile: r.PasswordFile},
 		SentinelUser: redisstore.User{Name: r.SentinelUsername, NameFile: r.SentinelUsernameFile, PasswordFile: r.SentinelPasswordFile},
-		Prefix:       r.Prefix, MaxStale: r.MaxStale.Std(), Keys: keys, Log: log,
+		Prefix:       r.Prefix + ":" + app, MaxStale: r.MaxStale.Std(), Keys: keys, Log: log,
 	}
 	if r.TLS == nil {
 		return o, nil
@@ -190,9 +192,12 @@ func (a *App) buildServers(sessions operator) error {
 	o := admin.Options{
 		Ready: a.Ready, Trouble: a.trouble, Metrics: telemetry.Handler(a.registry), Sessions: sessions, Crowd: sessions, Host: a.cfg.Listen.Admin,
 	}
-	a.admin = &http.Server{Handler: admin.Handler(o), ReadHeaderTimeout: 10 * time.Second}
-	a.scraped = &http.Server{Handler: admin.Health(o), ReadHeaderTimeout: 10 * time.Second}
+	a.admin, a.scraped = httpServer(admin.Handler(o)), httpServer(admin.Health(o))
 	return nil
+}
+
+func httpServer(h http.Handler) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 }
 
 func healthServices() []string { return []string{"", authv3.Authorization_ServiceDesc.ServiceName} }

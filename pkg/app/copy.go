@@ -79,7 +79,7 @@ func openForCopy(cfg config.Config, o boltstore.Options) (copyStore, error) {
 		return nil, fmt.Errorf("session.keys_file: %w", err)
 	}
 	if r := cfg.Store.Redis; r != nil {
-		shared, err := redisOptions(*r, keys, o.Log)
+		shared, err := redisOptions(*r, cfg.App, keys, o.Log)
 		if err != nil {
 			return nil, err
 		}

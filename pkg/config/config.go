@@ -10,7 +10,7 @@ type Config struct {
 	Store       Store    `yaml:"store" jsonschema:"required,example={bolt: {path: /var/lib/lamplighter/sessions.db}}" jsonschema_description:"The store of record; exactly one."`
 	Refresh     Refresh  `yaml:"refresh" jsonschema_description:"When and how tokens are refreshed."`
 	Sweep       Sweep    `yaml:"sweep" jsonschema_description:"Refreshing ahead of requests."`
-	App         string   `yaml:"app" jsonschema:"default=default" jsonschema_description:"Name of the app, kept with its sessions. What keeps apart apps that share a Redis is store.redis.prefix."`
+	App         string   `yaml:"app" jsonschema:"default=default" jsonschema_description:"Name of the app. Apps that share a Redis need one each: with the same they serve, and refresh, each other's sessions."`
 	PathPrefix  string   `yaml:"path_prefix" jsonschema:"default=/auth/" jsonschema_description:"Prefix of lamplighter's own paths (login, callback, logout, session)."`
 	Rules       []Rule   `yaml:"rules" jsonschema_description:"What paths need; the first match decides, else session: required and bearer: strip."`
 	Headers     Headers  `yaml:"headers" jsonschema_description:"Identity headers sent upstream; one without a name is not sent."`
@@ -91,7 +91,7 @@ type Redis struct {
 	SentinelUsernameFile string    `yaml:"sentinel_username_file" jsonschema:"example=/etc/lamplighter/sentinel-username" jsonschema_description:"File with the ACL user of the Sentinels, in place of sentinel_username, read anew for every connection."`
 	SentinelPasswordFile string    `yaml:"sentinel_password_file" jsonschema_description:"File with the password of the Sentinels, if they have one, read anew for every connection."`
 	TLS                  *RedisTLS `yaml:"tls" jsonschema_description:"TLS to the server; tls: {} trusts what the system trusts."`
-	Prefix               string    `yaml:"prefix" jsonschema:"default=lamplighter" jsonschema_description:"Start of every key. Installations that share a server need one each: with the same they serve, and refresh, each other's sessions."`
+	Prefix               string    `yaml:"prefix" jsonschema:"default=lamplighter" jsonschema_description:"Start of every key, before the name of the app."`
 	MaxStale             Duration  `yaml:"max_stale" jsonschema:"default=10s,minimum=1s,maximum=5m" jsonschema_description:"How long cached sessions are served when the server is not heard; then the answer is 503."`
 }
 

@@ -190,7 +190,7 @@ func TestClusterPrimaryIsKilled(t *testing.T) {
 func hasReplicas(t *testing.T, servers []*redistest.Server) *redistest.Server {
 	t.Helper()
 	for _, s := range servers {
-		if strings.Contains(s.CLI(t, "ROLE"), "master") && strings.TrimSpace(s.CLI(t, "EXISTS", "lamplighter:replicas")) == "1" {
+		if strings.Contains(s.CLI(t, "ROLE"), "master") && strings.TrimSpace(s.CLI(t, "EXISTS", "lamplighter:default:replicas")) == "1" {
 			return s
 		}
 	}

@@ -131,6 +131,31 @@ func logoutIsHeard(t *testing.T, all []*stack.Stack, user string) {
 	t.Logf("a logout is heard after %v", time.Since(told))
 }
 
+// Two apps of one server have nothing to do with each other: neither serves the other's
+// sessions, nor refreshes them.
+func TestAppsAreApart(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	one := over(t, redis, 1, stack.Options{AccessTokenLife: 10 * time.Second})[0]
+	two := over(t, redis, 1, stack.Options{AccessTokenLife: 10 * time.Second, Config: "app: two"})[0]
+	first := one.Browser(t)
+	first.Login("/", "ada")
+	handle := first.Cookie(sessionCookie)
+	if status := withHandle(t, two, handle); status != http.StatusUnauthorized {
+		t.Errorf("the other app answers %d", status)
+	}
+	two.Browser(t).Login("/", "grace")
+	for _, s := range []*stack.Stack{one, two} {
+		eventually(t, "its own session is swept twice", func() bool { return s.OP.Ledger().ReceivedBy["refresh_token"]["200"] >= 2 })
+		if l := s.OP.Ledger(); len(l.ReceivedBy["refresh_token"]) != 1 || l.Reuse != 0 {
+			t.Errorf("refreshes %v, %d with a spent token", l.ReceivedBy["refresh_token"], l.Reuse)
+		}
+	}
+	if status := withHandle(t, one, handle); status != http.StatusOK {
+		t.Errorf("its own app answers %d", status)
+	}
+}
+
 // withHandle is what a replica answers to a request with a handle of the past.
 func withHandle(t *testing.T, s *stack.Stack, handle string) (status int) {
 	t.Helper()
