@@ -15,7 +15,8 @@ import (
 	"github.com/lamplighter/lamplighter/test/stack"
 )
 
-const startWithin = 10 * time.Second
+// startWithin is patience with a busy machine, and no fact about a server.
+const startWithin = 30 * time.Second
 
 // Server is one redis-server on loopback.
 type Server struct {
