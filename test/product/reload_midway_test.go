@@ -21,7 +21,7 @@ const oldHeader, newHeader = "user_id: X-User-ID", "user_id: X-Who"
 // be read and while it cannot. It is stored in the end, and nothing is refreshed twice.
 func TestReloadWhileATokenIsNotStored(t *testing.T) {
 	t.Parallel()
-	inFakeTime(t, options{life: time.Minute}, func(w *world) {
+	inFakeTime(t, options{life: time.Minute, config: "sweep: {enabled: false}"}, func(w *world) { // which may be about to refresh the new one, too
 		b := w.login("ada")
 		w.fault.Set(faultstore.Down, faultstore.Commit)
 		time.Sleep(62 * time.Second)
