@@ -282,6 +282,7 @@ func TestPanicBeforeThePost(t *testing.T) {
 				} else if _, err := r.waitFor(v); !errors.Is(err, session.ErrUnavailable) {
 					t.Errorf("the waiter got %v, want ErrUnavailable", err)
 				}
+				synctest.Wait() // until then its flight may be joined
 				if got, err := r.waitFor(v); err != nil || got.Session.Revision != 2 {
 					t.Errorf("the next one got %v, %v", got, err)
 				}
