@@ -221,9 +221,7 @@ func TestUnwritableFolder(t *testing.T) {
 // without a restart once it comes.
 func TestProviderUnreachableAtStart(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewUnstartedServer(nil)
-	address := server.Listener.Addr().String()
-	_ = server.Listener.Close()
+	address := "127.0.0.1:" + stack.FreePort(t)
 	issuer := "http://" + address
 	s := stack.Prepare(t, stack.Options{})
 	s.WriteConfig(t, fmt.Sprintf("provider: {issuer: %q, client_id: %s, client_secret_file: %q}", issuer, stack.ClientID, s.File("client-secret")))
@@ -241,10 +239,11 @@ func TestProviderUnreachableAtStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if server.Listener, err = net.Listen("tcp", address); err != nil {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
 		t.Fatal(err)
 	}
-	server.Config.Handler = provider
+	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: provider}}
 	server.Start()
 	defer server.Close()
 	s.Lamplighter.Until("ready", func() bool {

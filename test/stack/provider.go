@@ -15,7 +15,7 @@ import (
 
 func (s *Stack) startOP(t testing.TB) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", "127.0.0.1:"+FreePort(t)) // where nobody settles while it is away
 	if err != nil {
 		t.Fatal(err)
 	}
