@@ -1,6 +1,9 @@
 package session
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Session is one login of one browser, an immutable value: a change is a new
 // value with the next Revision.
@@ -59,7 +62,9 @@ type Grant struct {
 
 // Renew is revision n+1: the grant's tokens, and the old values for whatever
 // the OP left out (RFC 6749 section 6: a refresh answer may omit the refresh
-// token). The absolute end stays.
+// token; OIDC Core section 12.2: its ID Token may say less than that of the login).
+// Claims are not kept: a group that is no longer named is one that the user has left.
+// The absolute end stays.
 func (s Session) Renew(g Grant, p Policy) Session {
 	next := s
 	next.Revision++
@@ -71,14 +76,13 @@ func (s Session) Renew(g Grant, p Policy) Session {
 	}
 	if !g.ID.IsZero() {
 		next.Token.ID = g.ID
-		authTime := next.Identity.AuthTime
 		next.Identity = g.Identity
 		if next.Identity.AuthTime.IsZero() { // a refresh is not an authentication: the time of the real one stays
-			next.Identity.AuthTime = authTime
+			next.Identity.AuthTime = s.Identity.AuthTime
 		}
-		if next.Identity.SID == "" {
-			next.Identity.SID = s.Identity.SID
-		}
+		next.Identity.SID = cmp.Or(next.Identity.SID, s.Identity.SID)
+		next.Identity.Email = cmp.Or(next.Identity.Email, s.Identity.Email)
+		next.Identity.Name = cmp.Or(next.Identity.Name, s.Identity.Name)
 	}
 	next.SweepAt = p.SweepAt(next)
 	return next

@@ -171,7 +171,7 @@ func TestRenew(t *testing.T) {
 	old := newSession(time.Minute)
 	old.EndsAt = old.Token.Issued.Add(8 * time.Hour)
 	old.Token.ID = session.IDToken{Secret: session.NewSecret("id1")}
-	old.Identity = session.Identity{Subject: "u", SID: "sid", AuthTime: old.Token.Issued, Email: "old"}
+	old.Identity = session.Identity{Subject: "u", SID: "sid", AuthTime: old.Token.Issued, Email: "old", Name: "Old", Claims: map[string]string{"groups": "staff"}}
 	p := session.Policy{Threshold: time.Minute}
 	t0 := old.Token.Issued.Add(40 * time.Second)
 	g := session.Grant{Access: session.AccessToken{Secret: session.NewSecret("a2")}, Issued: t0, Lifetime: 30 * time.Second}
@@ -191,6 +191,11 @@ func TestRenew(t *testing.T) {
 	if next.Token.Refresh.Reveal() != "r2" || next.Token.ID.Reveal() != "id2" || next.Identity.Email != "new" ||
 		next.Identity.SID != "sid" || !next.Identity.AuthTime.Equal(old.Identity.AuthTime) {
 		t.Errorf("a full answer replaces, auth_time and sid stay: %+v", next)
+	}
+	g.Identity = session.Identity{Subject: "u", Name: "New"}
+	next = old.Renew(g, p)
+	if next.Identity.Email != "old" || next.Identity.Name != "New" || next.Identity.Claims != nil {
+		t.Errorf("an ID Token that says less leaves the rest of who the user is, and gives no group: %+v", next.Identity)
 	}
 }
 
